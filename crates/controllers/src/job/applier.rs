@@ -1,0 +1,231 @@
+//! Carries out a Job's plan, stage by stage, through the API.
+//!
+//! In: the Job the plan was made for, the plan. Out: writes, facts for the memory, Events after success. Never: another order, a stage after a failed one.
+
+use super::memory::Memory;
+use crate::{
+    limits::REQUESTS_PER_STAGE,
+    writes::{self, Done, FIELD_MANAGER},
+};
+use futures::{StreamExt, future::join_all, stream};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, Client,
+    api::{PostParams, PropagationPolicy},
+};
+use piecework_client::{
+    clock::Clock,
+    informer::Cache,
+    owner::object_reference,
+    patch::{Patch, patch},
+    recorder::{EventNote, EventType, Recorder},
+};
+use piecework_reconcile::{
+    job::{Fact, Plan, Stage, StatusWrite, claim},
+    ownership::{self, ObjectRef, TRACKING_FINALIZER},
+};
+use serde_json::json;
+use std::{future::Future, sync::Arc};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("{what}: {source}")]
+    Request { what: &'static str, source: Box<kube::Error> },
+    #[error("the Job was deleted or replaced since it was read; no Pod is adopted")]
+    JobChanged,
+}
+
+fn request(what: &'static str) -> impl Fn(kube::Error) -> ApplyError {
+    move |source| ApplyError::Request { what, source: Box::new(source) }
+}
+
+pub struct Applier {
+    client: Client,
+    recorder: Recorder,
+    pods: Cache<Pod>,
+    memory: Memory,
+    clock: Arc<dyn Clock>,
+}
+
+/// One plan on its way.
+struct Run<'a> {
+    applier: &'a Applier,
+    /// With the resourceVersion of the last write.
+    job: Job,
+    uid: String,
+    jobs: Api<Job>,
+    pods: Api<Pod>,
+}
+
+impl Applier {
+    pub fn new(client: Client, recorder: Recorder, pods: Cache<Pod>, memory: Memory, clock: Arc<dyn Clock>) -> Self {
+        Applier { client, recorder, pods, memory, clock }
+    }
+
+    pub async fn apply(&self, job: &Job, plan: Plan) -> Result<(), ApplyError> {
+        let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+        let mut run = Run {
+            applier: self,
+            uid: ownership::uid(&job.metadata).to_owned(),
+            job: job.clone(),
+            jobs: Api::namespaced(self.client.clone(), namespace),
+            pods: Api::namespaced(self.client.clone(), namespace),
+        };
+        for problem in &plan.problems {
+            run.tell(EventType::Warning, "UnsupportedField", problem.message.clone());
+        }
+        let mut events = plan.events.into_iter().peekable();
+        while let Some(event) = events.next_if(|event| event.after_stage.is_none()) {
+            run.tell(kind(event.warning), &event.reason, event.message);
+        }
+        for (index, stage) in plan.stages.into_iter().enumerate() {
+            run.stage(stage).await?;
+            while let Some(event) = events.next_if(|event| event.after_stage <= Some(index)) {
+                run.tell(kind(event.warning), &event.reason, event.message);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(warning: bool) -> EventType {
+    if warning { EventType::Warning } else { EventType::Normal }
+}
+
+impl Run<'_> {
+    fn tell(&self, event_type: EventType, reason: &str, message: String) {
+        let note = EventNote { object: object_reference(&self.job), event_type, reason: reason.to_owned(), message };
+        self.applier.recorder.publish(note);
+    }
+
+    fn learn(&self, fact: Fact) {
+        self.applier.memory.learn(&self.uid, fact);
+    }
+
+    async fn stage(&mut self, stage: Stage) -> Result<(), ApplyError> {
+        match stage {
+            Stage::ReleasePods(pods) => {
+                let owner = [self.uid.clone()];
+                let requests = pods.iter().map(|pod| writes::drop_owners(&self.pods, pod, &owner, &[TRACKING_FINALIZER]));
+                each(requests.collect()).await.map_err(request("release a Pod"))
+            }
+            Stage::AdoptPods(pods) => self.adopt(&pods).await,
+            Stage::DeletePods { pods, uncounted } => each(pods.iter().map(|pod| self.delete(pod, uncounted)).collect()).await,
+            Stage::WriteStatus(write) => self.write_status(*write).await,
+            Stage::RemoveFinalizers(pods) => each(pods.iter().map(|pod| self.strip(pod, false)).collect()).await,
+            Stage::CreatePods(pods) => self.create(pods).await,
+        }
+    }
+
+    async fn adopt(&self, pods: &[ObjectRef]) -> Result<(), ApplyError> {
+        let name = self.job.metadata.name.as_deref().unwrap_or_default();
+        let fresh = self.jobs.get_opt(name).await.map_err(request("read the Job before adopting"))?;
+        if !fresh.is_some_and(|fresh| ownership::uid(&fresh.metadata) == self.uid && fresh.metadata.deletion_timestamp.is_none()) {
+            return Err(ApplyError::JobChanged);
+        }
+        let owner = claim::owner_reference(&self.job);
+        let adopt = |pod: &ObjectRef| {
+            let document = json!({"metadata": {
+                "uid": pod.uid, "resourceVersion": pod.resource_version, "ownerReferences": [owner], "finalizers": [TRACKING_FINALIZER]}});
+            let (api, name) = (self.pods.clone(), pod.name.clone());
+            async move { patch::<Pod>(&api, &name, FIELD_MANAGER, &Patch::Strategic(document)).await }
+        };
+        each(pods.iter().map(adopt).collect()).await.map_err(request("adopt a Pod"))
+    }
+
+    async fn strip(&self, pod: &ObjectRef, unchanged: bool) -> Result<(), ApplyError> {
+        writes::remove_finalizer(&self.pods, pod, TRACKING_FINALIZER, unchanged).await.map_err(request("remove a finalizer"))?;
+        let key = format!("{}/{}", pod.namespace, pod.name);
+        let seen = || {
+            let shown = self.applier.pods.get(&key).filter(|shown| ownership::uid(&shown.metadata) == pod.uid);
+            !shown.is_some_and(|shown| ownership::has_finalizer(&shown.metadata, TRACKING_FINALIZER))
+        };
+        self.applier.memory.learn_unless(&self.uid, Fact::FinalizerRemoved { pod_uid: pod.uid.clone() }, seen);
+        Ok(())
+    }
+
+    async fn delete(&self, pod: &ObjectRef, uncounted: bool) -> Result<(), ApplyError> {
+        let pod_uid = pod.uid.clone();
+        self.learn(Fact::DeletionAsked { pod_uid: pod_uid.clone(), at: self.applier.clock.now() });
+        let outcome = async {
+            if uncounted {
+                self.strip(pod, true).await?;
+            }
+            writes::delete(&self.pods, pod, PropagationPolicy::Background, None).await.map_err(request("delete a Pod"))
+        };
+        match outcome.await {
+            Ok(Done::Now) => {
+                self.tell(EventType::Normal, "SuccessfulDelete", format!("Deleted pod: {}", pod.name));
+                Ok(())
+            }
+            Ok(Done::WasGone) => {
+                self.learn(Fact::DeletionFailed { pod_uid });
+                Ok(())
+            }
+            Err(error) => {
+                self.learn(Fact::DeletionFailed { pod_uid });
+                self.tell(EventType::Warning, "FailedDelete", format!("Error deleting: {error}"));
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_status(&mut self, write: StatusWrite) -> Result<(), ApplyError> {
+        let name = self.job.metadata.name.clone().unwrap_or_default();
+        let job = Job { status: Some(write.status), ..self.job.clone() };
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        self.job = self.jobs.replace_status(&name, &parameters, &job).await.map_err(request("write the status"))?;
+        self.learn(Fact::StatusWritten {
+            job_uid: self.uid.clone(),
+            resource_version: self.job.metadata.resource_version.clone().unwrap_or_default(),
+            backoff: write.backoff,
+            terminal: write.terminal,
+        });
+        Ok(())
+    }
+
+    async fn create(&self, pods: Vec<Pod>) -> Result<(), ApplyError> {
+        let asked = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        self.learn(Fact::CreationsAsked { count: asked(pods.len()), at: self.applier.clock.now() });
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let (mut rest, mut batch) = (pods.as_slice(), 1);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(batch.min(rest.len()));
+            let outcomes = join_all(now.iter().map(|pod| self.pods.create(&parameters, pod))).await;
+            let mut failed = Vec::new();
+            for outcome in outcomes {
+                match outcome {
+                    Ok(pod) => {
+                        self.tell(EventType::Normal, "SuccessfulCreate", format!("Created pod: {}", pod.metadata.name.unwrap_or_default()))
+                    }
+                    Err(error) => failed.push(error),
+                }
+            }
+            let count = failed.len();
+            if let Some(error) = failed.into_iter().next() {
+                self.learn(Fact::CreationsFailed { count: asked(count + later.len()) });
+                if !namespace_terminating(&error) {
+                    self.tell(EventType::Warning, "FailedCreate", format!("Error creating: {error}"));
+                }
+                return Err(request("create a Pod")(error));
+            }
+            (rest, batch) = (later, batch * 2);
+        }
+        Ok(())
+    }
+}
+
+/// A creation refused because the namespace is going away is no news (spec/jobs.md 4.8).
+fn namespace_terminating(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// Runs all, a bounded number at a time; the first error is told when all have ended.
+async fn each<R, E, F>(requests: Vec<F>) -> Result<(), E>
+where
+    F: Future<Output = Result<R, E>>,
+{
+    let outcomes: Vec<Result<R, E>> = stream::iter(requests).buffered(REQUESTS_PER_STAGE).collect().await;
+    outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
+}

@@ -1,0 +1,68 @@
+//! Thin shells: informers -> reconcile -> apply. They speak only the Kubernetes API.
+//!
+//! In: a client over any service, a clock. Out: writes through the front door. Never: a decision about an object (that is `reconcile` and `scheduler`),
+//! a private wire to the store, two workers on one key.
+
+pub mod gc;
+mod informers;
+pub mod job;
+pub mod limits;
+pub mod namespaces;
+pub mod podgc;
+pub mod scheduling;
+mod work;
+mod writes;
+
+use informers::Informers;
+use piecework_client::clock::Clock;
+use std::{future::Future, sync::Arc};
+use tokio::task::JoinSet;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Cap of the Pod failure back-off: the seed's six minutes by default.
+    pub job_backoff_cap: std::time::Duration,
+    pub job_workers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { job_backoff_cap: limits::JOB_BACKOFF_CAP, job_workers: limits::JOB_WORKERS }
+    }
+}
+
+/// Runs job, garbage-collection, Pod-GC, namespace and scheduler shells until dropped. One client per component so that User-Agent and identity differ.
+pub async fn run(client: kube::Client, clock: Arc<dyn Clock>, options: Options) {
+    let mut informers = Informers::new(&client);
+    let mut tasks = Tasks::default();
+    job::start(&mut informers, &client, &clock, &options, &mut tasks);
+    gc::start(&mut informers, &client, &mut tasks);
+    podgc::start(&mut informers, &client, &clock, &mut tasks);
+    namespaces::start(&mut informers, &client, &mut tasks);
+    scheduling::start(&mut informers, &client, &clock, &mut tasks);
+    informers.run(&mut tasks);
+    tasks.wait().await;
+}
+
+/// What runs until `run` is dropped.
+#[derive(Default)]
+pub struct Tasks {
+    set: JoinSet<()>,
+}
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.set.spawn(task);
+    }
+
+    /// Never returns while all is well; a panic in a shell goes on in the caller.
+    async fn wait(mut self) {
+        while let Some(outcome) = self.set.join_next().await {
+            if let Err(error) = outcome
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
+}

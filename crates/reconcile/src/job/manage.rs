@@ -1,0 +1,137 @@
+//! How many Pods the Job should have, which are too many, how many are missing (spec/jobs.md 4.8).
+//!
+//! In: the Job, its active Pods, totals, the back-off record. Out: Pods to delete uncounted or a number to create. Never: both in one sync.
+
+use super::{backoff, known::BackoffRecord, known::Settings, pods, replacement, suspend};
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
+use std::sync::Arc;
+
+/// Most Pods created or deleted in one sync (spec/jobs.md appendix B).
+pub const PODS_PER_SYNC: usize = 500;
+
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub delete: Vec<Arc<Pod>>,
+    pub create: usize,
+    /// Creation waits for the back-off delay until then.
+    pub delayed_until: Option<Timestamp>,
+    /// A limit cut this sync: go on at once.
+    pub cut: bool,
+}
+
+pub struct Situation<'a> {
+    pub spec: &'a JobSpec,
+    pub active: &'a [Arc<Pod>],
+    pub terminating: usize,
+    pub succeeded: i64,
+    pub backoff: &'a BackoffRecord,
+    pub settings: &'a Settings,
+    pub now: Timestamp,
+}
+
+pub fn manage(situation: &Situation<'_>) -> Changes {
+    let active = situation.active.len();
+    if suspend::suspended(situation.spec) {
+        return delete(situation.active, active);
+    }
+    let want = wanted(situation.spec, active, situation.succeeded);
+    if active > want {
+        return delete(situation.active, active - want);
+    }
+    let held = if replacement::only_terminal(situation.spec) { situation.terminating } else { 0 };
+    let missing = want.saturating_sub(active + held);
+    if missing == 0 {
+        return Changes::default();
+    }
+    if let Some(until) = backoff::waits_until(situation.backoff, situation.settings, situation.now) {
+        return Changes { delayed_until: Some(until), ..Changes::default() };
+    }
+    Changes { create: missing.min(PODS_PER_SYNC), cut: missing > PODS_PER_SYNC, ..Changes::default() }
+}
+
+fn wanted(spec: &JobSpec, active: usize, succeeded: i64) -> usize {
+    let parallelism = i64::from(spec.parallelism.unwrap_or(1)).max(0);
+    let want = match spec.completions {
+        // Work queue: after the first success nothing is started, and nothing running is disturbed. Fewer may still be asked for.
+        None if succeeded > 0 => return active,
+        None => parallelism,
+        Some(completions) => (i64::from(completions) - succeeded).clamp(0, parallelism),
+    };
+    usize::try_from(want).unwrap_or(0)
+}
+
+fn delete(active: &[Arc<Pod>], count: usize) -> Changes {
+    let mut order: Vec<&Arc<Pod>> = active.iter().collect();
+    order.sort_by_cached_key(|pod| removal_rank(pod));
+    let cut = count > PODS_PER_SYNC;
+    Changes { delete: order.into_iter().take(count.min(PODS_PER_SYNC)).cloned().collect(), cut, ..Changes::default() }
+}
+
+/// The smallest goes first: unassigned, Pending, not Ready, Ready for a shorter time, more restarts, newer; the UID breaks ties.
+fn removal_rank(pod: &Pod) -> impl Ord + use<> {
+    let assigned = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
+    let phase = match pods::phase(pod) {
+        "Pending" => 0,
+        "Running" => 2,
+        _ => 1,
+    };
+    let ready_since = pods::ready_condition(pod).filter(|(status, _)| *status == "True").map(|(_, since)| since);
+    let newest_first = std::cmp::Reverse;
+    (
+        assigned,
+        phase,
+        ready_since.is_some(),
+        newest_first(ready_since.flatten()),
+        std::cmp::Reverse(pods::restarts(pod)),
+        std::cmp::Reverse(pods::created(pod)),
+        pod.metadata.uid.clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::PodStatus;
+
+    #[test]
+    fn wanted_pods() {
+        // (completions, parallelism, active, succeeded, want)
+        let rows = [
+            (Some(7), 3, 0, 0, 3),
+            (Some(7), 3, 2, 5, 2),
+            (Some(7), 3, 1, 7, 0),
+            (Some(7), 3, 1, 9, 0),
+            (Some(0), 3, 0, 0, 0),
+            (Some(5), 0, 3, 0, 0),
+            (None, 4, 0, 0, 4),
+            (None, 4, 3, 1, 3),
+            (None, 0, 3, 0, 0),
+        ];
+        for (completions, parallelism, active, succeeded, want) in rows {
+            let spec = JobSpec { completions, parallelism: Some(parallelism), ..JobSpec::default() };
+            assert_eq!(wanted(&spec, active, succeeded), want, "{completions:?} {parallelism} {active} {succeeded}");
+        }
+    }
+
+    #[test]
+    fn removal_order() {
+        let pod = |name: &str, node: &str, phase: &str, created: i64| {
+            let mut pod = Pod::default();
+            pod.metadata.uid = Some(name.into());
+            pod.metadata.creation_timestamp =
+                Timestamp::from_second(created).ok().map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time);
+            pod.spec.get_or_insert_default().node_name = Some(node.into());
+            pod.status = Some(PodStatus { phase: Some(phase.into()), ..PodStatus::default() });
+            Arc::new(pod)
+        };
+        let pods = [
+            pod("old", "n", "Running", 1),
+            pod("new", "n", "Running", 2),
+            pod("pending", "n", "Pending", 1),
+            pod("unbound", "", "Pending", 0),
+        ];
+        let order: Vec<_> = delete(&pods, 4).delete.iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect();
+        assert_eq!(order, ["unbound", "pending", "new", "old"]);
+    }
+}

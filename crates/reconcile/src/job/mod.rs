@@ -1,0 +1,286 @@
+//! One reconciliation of a Job (spec/jobs.md section 4; the seed where it says more).
+//!
+//! In: the Job and its Pods as the caches show them, what is known in memory, the time. Out: a `Plan`. Never: I/O, a clock, randomness, logging, a `Result`.
+//! One file per concern: a policy (Indexed, success policy, failure policy, back-off per index) is a file that `supported` stops refusing.
+
+pub mod backoff;
+pub mod claim;
+pub mod conditions;
+pub mod count;
+pub mod failure_policy;
+pub mod known;
+pub mod manage;
+pub mod orphan;
+pub mod outcome;
+pub mod plan;
+pub mod pods;
+pub mod replacement;
+pub mod supported;
+pub mod suspend;
+pub mod template;
+
+#[cfg(test)]
+mod laws_tests;
+#[cfg(test)]
+mod scenario_tests;
+#[cfg(test)]
+mod world;
+
+use crate::ownership::{self, ObjectRef};
+use count::Tally;
+use failure_policy::Verdict;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobSpec, JobStatus},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use known::BackoffRecord;
+pub use known::{Fact, Known, Settings};
+use outcome::Outcome;
+pub use plan::{Event, Plan, Problem, Stage, StatusWrite};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The value of `spec.managedBy` that means the built-in controller (4.14).
+pub const OWN_MANAGER: &str = "kubernetes.io/job-controller";
+
+/// Whether this controller is the one to handle the Job.
+pub fn managed(job: &Job, settings: &Settings) -> bool {
+    match job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref()) {
+        None => settings.unmanaged,
+        Some(manager) => manager == settings.managed_by,
+    }
+}
+
+/// What to do about `job` now. `pods`: at least the Pods it controls and the ones without a controller that its selector matches; more do no harm.
+pub fn reconcile(job: &Job, pods: &[Arc<Pod>], known: &Known, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    let Some(spec) = job.spec.as_ref() else { return plan };
+    if !managed(job, &known.settings) || conditions::finished(job) {
+        return plan;
+    }
+    plan.problems = supported::problems(spec);
+    if !plan.problems.is_empty() {
+        return plan;
+    }
+    if let Some(until) = known.waits_until(job, now) {
+        plan.requeue(until);
+        return plan;
+    }
+    let claim = claim::claim(job, pods);
+    if !claim.release.is_empty() {
+        plan.stages.push(Stage::ReleasePods(claim.release));
+    }
+    if !claim.adopt.is_empty() {
+        plan.stages.push(Stage::AdoptPods(claim.adopt));
+    }
+    Sync::new(job, spec, claim.mine, known, now).run(plan)
+}
+
+/// The numbers of `status` that follow from the Pods alone.
+#[derive(Debug, Clone, Copy)]
+struct Live {
+    active: usize,
+    ready: usize,
+    terminating: usize,
+}
+
+struct Sync<'a> {
+    job: &'a Job,
+    spec: &'a JobSpec,
+    known: &'a Known,
+    now: Timestamp,
+    mine: Vec<Arc<Pod>>,
+    live: Live,
+    deleting: bool,
+}
+
+impl<'a> Sync<'a> {
+    fn new(job: &'a Job, spec: &'a JobSpec, mine: Vec<Arc<Pod>>, known: &'a Known, now: Timestamp) -> Self {
+        let live = Live {
+            active: mine.iter().filter(|pod| pods::active(pod)).count(),
+            ready: mine.iter().filter(|pod| pods::active(pod) && pods::ready(pod)).count(),
+            terminating: mine.iter().filter(|pod| pods::terminating(pod)).count(),
+        };
+        Sync { job, spec, known, now, mine, live, deleting: job.metadata.deletion_timestamp.is_some() }
+    }
+
+    fn run(mut self, mut plan: Plan) -> Plan {
+        let stored = normal(self.job.status.clone().unwrap_or_default());
+        let mut status = stored.clone();
+        if status.start_time.is_none() && !suspend::suspended(self.spec) {
+            status.start_time = Some(Time(conditions::whole_seconds(self.now)));
+        }
+        let only_terminal = replacement::only_terminal(self.spec);
+        let mine = self.mine.clone();
+        let tracked = count::tracked(&mine, &self.known.finalizers_removed);
+        let tracked_uids: BTreeSet<&str> = tracked.iter().map(|pod| ownership::uid(&pod.metadata)).collect();
+
+        // What is new in this sync, before anything is written (4.5).
+        let mut tally = Tally::of(&status);
+        let fresh: Vec<&Pod> = tracked.iter().copied().filter(|pod| !tally.holds(ownership::uid(&pod.metadata))).collect();
+        let new_succeeded: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::succeeded(pod)).collect();
+        let new_failed: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::failed(pod, only_terminal)).collect();
+        let succeeded = tally.succeeded + (new_succeeded.len() + tally.uncounted_succeeded.len()) as i64;
+        let against_limit = new_failed.iter().filter(|pod| failure_policy::verdict(self.spec, pod) != Verdict::Ignore).count();
+        let failed = tally.failed + (against_limit + tally.uncounted_failed.len()) as i64;
+        let backoff = backoff::next(&self.known.backoff, &new_failed, &new_succeeded);
+
+        let mut told = None;
+        let mut outcome = outcome::decide(self.spec, &status, &mine, failed, self.now);
+        let mut creations = Vec::new();
+        let mut unlinked = BTreeSet::new();
+        let deadline = outcome::deadline(self.spec, &status);
+        if outcome.is_some() {
+            let victims: Vec<Arc<Pod>> = mine.iter().filter(|pod| pods::active(pod)).cloned().collect();
+            self.delete(&mut plan, &victims, false);
+        } else {
+            if !self.deleting {
+                let active: Vec<Arc<Pod>> = mine.iter().filter(|pod| pods::active(pod)).cloned().collect();
+                let changes = manage::manage(&manage::Situation {
+                    spec: self.spec,
+                    active: &active,
+                    terminating: self.live.terminating,
+                    succeeded,
+                    backoff: &backoff,
+                    settings: &self.known.settings,
+                    now: self.now,
+                });
+                unlinked = changes.delete.iter().map(|pod| ownership::uid(&pod.metadata).to_owned()).collect();
+                self.delete(&mut plan, &changes.delete, true);
+                creations = template::pod(self.job).map(|pod| vec![pod; changes.create]).unwrap_or_default();
+                if let Some(until) = changes.delayed_until {
+                    plan.requeue(until);
+                }
+                if changes.cut {
+                    plan.requeue(self.now);
+                }
+            }
+            let done = match self.spec.completions {
+                None => succeeded > 0 && self.live.active == 0,
+                Some(completions) => succeeded >= i64::from(completions) && self.live.active == 0,
+            };
+            // A work queue that is paused or still has Pods to create is not done; creations are empty after a success.
+            if done && creations.is_empty() {
+                outcome = Some(Outcome::completions_reached());
+            } else if !self.deleting {
+                told = suspend::update(self.spec, &mut status, self.now);
+            }
+            if outcome.is_none()
+                && let Some(deadline) = deadline
+            {
+                plan.requeue(deadline);
+            }
+        }
+
+        // Count (4.10): what is already gone, then what is new.
+        tally.flush(|uid| tracked_uids.contains(uid) && !unlinked.contains(uid));
+        let remaining: Vec<&Pod> = tracked.into_iter().filter(|pod| !unlinked.contains(ownership::uid(&pod.metadata))).collect();
+        let noted = count::note(&mut tally, &remaining, self.spec, self.deleting, outcome.as_ref());
+        if noted.limited {
+            plan.requeue(self.now);
+        }
+        tally.write(&mut status);
+        self.live_numbers(&mut status);
+        if let Some(outcome) = &outcome {
+            let (interim, _, reason, message) = outcome.parts();
+            conditions::set(&mut status, interim, "True", reason, message, self.now);
+        }
+
+        let mut written = stored;
+        if !noted.strip.is_empty() {
+            write(&mut plan, &mut written, &status, &backoff, false);
+            let stripped: BTreeSet<&str> = noted.strip.iter().map(|pod| pod.uid.as_str()).collect();
+            tally.flush(|uid| !stripped.contains(uid));
+            tally.write(&mut status);
+            plan.stages.push(Stage::RemoveFinalizers(noted.strip.clone()));
+        }
+        let terminal = outcome.filter(|_| !noted.limited && tally.uncounted() == 0 && self.live.terminating == 0 && self.live.active == 0);
+        if let Some(outcome) = &terminal {
+            let (_, terminal, reason, message) = outcome.parts();
+            conditions::set(&mut status, terminal, "True", reason, message, self.now);
+            if matches!(outcome, Outcome::Success { .. }) {
+                status.completion_time = Some(Time(conditions::whole_seconds(self.now)));
+            }
+        }
+        // Before creating, only what must not be lost is written; the live numbers follow once the Pods exist.
+        if creations.is_empty() || counted(&written) != counted(&status) {
+            write(&mut plan, &mut written, &status, &backoff, terminal.is_some());
+        }
+        if let Some(outcome) = &terminal {
+            self.tell_end(&mut plan, outcome, tally.succeeded);
+        }
+        if let Some((reason, message)) = told {
+            tell(&mut plan, false, reason, message);
+        }
+        if !creations.is_empty() {
+            self.live.active += creations.len();
+            plan.stages.push(Stage::CreatePods(creations));
+            self.live_numbers(&mut status);
+            write(&mut plan, &mut written, &status, &backoff, false);
+        }
+        plan
+    }
+
+    fn delete(&mut self, plan: &mut Plan, victims: &[Arc<Pod>], uncounted: bool) {
+        if victims.is_empty() {
+            return;
+        }
+        self.live.active -= victims.len();
+        self.live.ready -= victims.iter().filter(|pod| pods::ready(pod)).count();
+        self.live.terminating += victims.len();
+        let pods = victims.iter().map(|pod| ObjectRef::of(&pod.metadata)).collect();
+        plan.stages.push(Stage::DeletePods { pods, uncounted });
+    }
+
+    fn live_numbers(&self, status: &mut JobStatus) {
+        status.active = count::counter(self.live.active as i64);
+        status.ready = Some(self.live.ready as i32);
+        status.terminating = Some(self.live.terminating as i32);
+    }
+
+    fn tell_end(&self, plan: &mut Plan, outcome: &Outcome, succeeded: i64) {
+        match outcome {
+            Outcome::Failure { reason, message } => tell(plan, true, reason, message),
+            Outcome::Success { .. } => {
+                if self.spec.completions.is_some_and(|completions| succeeded > i64::from(completions)) {
+                    tell(plan, true, "TooManySucceededPods", "Too many succeeded pods running after completion count reached");
+                }
+                tell(plan, false, "Completed", "Job completed");
+            }
+        }
+    }
+}
+
+/// An Event that is told once everything planned so far was applied.
+fn tell(plan: &mut Plan, warning: bool, reason: &str, message: &str) {
+    plan.events.push(Event { after_stage: plan.stages.len().checked_sub(1), warning, reason: reason.into(), message: message.into() });
+}
+
+/// Plans a status write unless it would change nothing.
+fn write(plan: &mut Plan, written: &mut JobStatus, status: &JobStatus, backoff: &BackoffRecord, terminal: bool) {
+    if written != status {
+        *written = status.clone();
+        plan.stages.push(Stage::WriteStatus(Box::new(StatusWrite { status: status.clone(), backoff: backoff.clone(), terminal })));
+    }
+}
+
+/// The status without the numbers that follow from the Pods alone.
+fn counted(status: &JobStatus) -> JobStatus {
+    JobStatus { active: None, ready: None, terminating: None, ..status.clone() }
+}
+
+/// Zero counters and empty lists in the one form that is compared and written.
+fn normal(mut status: JobStatus) -> JobStatus {
+    let zero = |value: &mut Option<i32>| *value = value.filter(|value| *value != 0);
+    zero(&mut status.active);
+    zero(&mut status.succeeded);
+    zero(&mut status.failed);
+    if let Some(lists) = status.uncounted_terminated_pods.as_mut() {
+        lists.succeeded = lists.succeeded.take().filter(|list| !list.is_empty());
+        lists.failed = lists.failed.take().filter(|list| !list.is_empty());
+    }
+    status
+}
