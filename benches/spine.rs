@@ -226,7 +226,8 @@ fn idle(server: &Server, name: &str) -> Row {
     std::thread::sleep(IDLE_WINDOW);
     let used = ticks(server.pid()) - before;
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let resident: f64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let resident: f64 =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
     // The kernel's clock tick is 10 ms on every Linux that Debian ships.
     let cpu = used / 100.0 / IDLE_WINDOW.as_secs_f64() * 100.0;
     Row { name: format!("{name}: MiB resident, % of a core"), unit: "", values: vec![resident / 1024.0, cpu] }
@@ -239,7 +240,15 @@ fn report(rows: &[Row]) {
             println!("{:<60} {:>10.1} {:>9.2}%", row.name, row.values[0], row.values[1]);
         } else {
             let least = percentile(&row.values, 0.0);
-            println!("{:<60} {:>8.2}{:2} {:>10.2} {:>10.2} {:>5}", row.name, median(&row.values), row.unit, least, percentile(&row.values, 0.99), row.values.len());
+            println!(
+                "{:<60} {:>8.2}{:2} {:>10.2} {:>10.2} {:>5}",
+                row.name,
+                median(&row.values),
+                row.unit,
+                least,
+                percentile(&row.values, 0.99),
+                row.values.len()
+            );
         }
     }
     let load = fs::read_to_string("/proc/loadavg").unwrap();

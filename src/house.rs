@@ -60,6 +60,7 @@ impl House {
         let apiserver = ApiServer::new(piecework_apiserver::Options { store, advertise: address.to_string(), kubelet_client })
             .await
             .map_err(anyhow::Error::msg)?;
+        apiserver.publish_root_ca(&pki.ca_pem).await.map_err(anyhow::Error::msg)?;
         let tls = pki.server_config(&[address.ip().to_string(), plan.node_name.clone()]).map_err(anyhow::Error::msg)?;
         let kubeconfig = plan.state.join("kubeconfig");
         let admin = pki.kubeconfig(&address.to_string(), "kubernetes-admin", &["system:masters"]).map_err(anyhow::Error::msg)?;
@@ -76,16 +77,11 @@ impl House {
             let client = client(&apiserver, "system:piecework:controllers");
             tokio::spawn(piecework_controllers::run(client, clock.clone(), options))
         });
-        let mut house =
-            Self { address, kubeconfig, apiserver, runtime: None, stop_agent, stop_api, agent: None, controllers, api };
+        let mut house = Self { address, kubeconfig, apiserver, runtime: None, stop_agent, stop_api, agent: None, controllers, api };
         if plan.agent {
             let shim = std::env::current_exe().context("find this program for shims")?;
-            let runtime = LinuxRuntime::open(LinuxOptions {
-                root: plan.state.join("runtime"),
-                shim,
-                shim_args: vec!["shim".into()],
-            })
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+            let runtime = LinuxRuntime::open(LinuxOptions { root: plan.state.join("runtime"), shim, shim_args: vec!["shim".into()] })
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
             let images = ImageStore::open(&plan.images)?;
             let tls = pki.server_config(&[address.ip().to_string(), plan.node_name.clone()]).map_err(anyhow::Error::msg)?;
             let options = piecework_node::Options { node_name: plan.node_name, data_dir: plan.state.join("node"), tls };

@@ -89,8 +89,11 @@ fn conditions(k: &Kubectl, job: &str) -> Vec<(String, String)> {
 }
 
 fn fixed_completion_count(k: &Kubectl) {
-    let mut watch =
-        k.command(&["get", "jobs", "-w", "-o", "jsonpath={.status.active} {.status.succeeded} {.status.completionTime}{\"\\n\"}"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = k
+        .command(&["get", "jobs", "-w", "-o", "jsonpath={.status.active} {.status.succeeded} {.status.completionTime}{\"\\n\"}"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     k.apply(&job("seven", "  completions: 7\n  parallelism: 3\n", "Never", "true"));
     let mut most = 0;
@@ -109,7 +112,10 @@ fn fixed_completion_count(k: &Kubectl) {
     assert_eq!(most, 3);
     let status = object(k, &["job", "seven"])["status"].clone();
     assert_eq!((&status["succeeded"], status["active"].as_i64().unwrap_or(0)), (&Value::from(7), 0));
-    assert_eq!(conditions(k, "seven"), [("SuccessCriteriaMet".into(), "CompletionsReached".into()), ("Complete".into(), "CompletionsReached".into())]);
+    assert_eq!(
+        conditions(k, "seven"),
+        [("SuccessCriteriaMet".into(), "CompletionsReached".into()), ("Complete".into(), "CompletionsReached".into())]
+    );
     assert_eq!(status["completionTime"], status["conditions"][1]["lastTransitionTime"]);
     let pods = pods(k, "seven");
     assert_eq!(pods.len(), 7);
@@ -161,7 +167,10 @@ fn on_failure(k: &Kubectl) {
 fn restart_budget(k: &Kubectl) {
     k.apply(&job("hopeless", "  backoffLimit: 1\n", "OnFailure", "exit 5"));
     k.wait("condition=failed", "job/hopeless");
-    assert_eq!(conditions(k, "hopeless"), [("FailureTarget".into(), "BackoffLimitExceeded".into()), ("Failed".into(), "BackoffLimitExceeded".into())]);
+    assert_eq!(
+        conditions(k, "hopeless"),
+        [("FailureTarget".into(), "BackoffLimitExceeded".into()), ("Failed".into(), "BackoffLimitExceeded".into())]
+    );
     assert_eq!(object(k, &["job", "hopeless"])["status"]["active"].as_i64().unwrap_or(0), 0);
 }
 
@@ -173,7 +182,10 @@ fn backoff_limit(k: &Kubectl) {
     let (first_end, second_start) = (time(&terminated(&pods[0])["finishedAt"]), time(&pods[1]["metadata"]["creationTimestamp"]));
     let waited = second_start.duration_since(first_end).as_secs();
     assert!((9..=14).contains(&waited), "the second Pod came {waited} s after the first had failed");
-    assert!(pods.iter().all(|pod| pod["status"]["phase"] == "Failed" && pod["metadata"]["finalizers"].is_null() && terminated(pod)["exitCode"] == 3));
+    assert!(
+        pods.iter()
+            .all(|pod| pod["status"]["phase"] == "Failed" && pod["metadata"]["finalizers"].is_null() && terminated(pod)["exitCode"] == 3)
+    );
     let status = object(k, &["job", "bad"])["status"].clone();
     assert_eq!(status["failed"], 2);
     assert!(status["completionTime"].is_null());
@@ -187,7 +199,8 @@ fn job_deadline(k: &Kubectl) {
 }
 
 fn pod_deadline(k: &Kubectl) {
-    let manifest = job("short", "  backoffLimit: 0\n", "Never", "exec sleep 1000").replace("    spec:\n", "    spec:\n      activeDeadlineSeconds: 1\n");
+    let manifest = job("short", "  backoffLimit: 0\n", "Never", "exec sleep 1000")
+        .replace("    spec:\n", "    spec:\n      activeDeadlineSeconds: 1\n");
     k.apply(&manifest);
     k.wait("condition=failed", "job/short");
     let pods = pods(k, "short");
@@ -208,10 +221,8 @@ fn deleted_pod(k: &Kubectl) {
 }
 
 fn out_of_memory(k: &Kubectl) {
-    let manifest = job("greedy", "  backoffLimit: 0\n", "Never", "echo start; exec tail /dev/zero").replace(
-        "        image: busybox\n",
-        "        image: busybox\n        resources: {limits: {memory: 32Mi, cpu: 500m}}\n",
-    );
+    let manifest = job("greedy", "  backoffLimit: 0\n", "Never", "echo start; exec tail /dev/zero")
+        .replace("        image: busybox\n", "        image: busybox\n        resources: {limits: {memory: 32Mi, cpu: 500m}}\n");
     k.apply(&manifest);
     k.wait("condition=failed", "job/greedy");
     let pods = pods(k, "greedy");
@@ -261,7 +272,7 @@ spec:
         image: busybox
         workingDir: /tmp
         command: [sh, -c]
-        args: ['echo "$GREETING|$COLOUR|$WORD|$POD|$(NODE_LITERAL)"; pwd; id -u; id -g; cat /files/colour; echo; cat /keys/word; echo; echo bye > /dev/termination-log']
+        args: ['echo "$GREETING|$COLOUR|$WORD|$POD|$0|$1"; pwd; id -u; id -g; cat /files/colour; echo; cat /keys/word; echo; echo bye > /dev/termination-log', "$(WORD)", "$$(WORD)"]
         env:
         - {name: NAME, value: world}
         - {name: GREETING, value: "hello $(NAME) $$(NAME)"}
@@ -278,7 +289,7 @@ spec:
     let name = pods[0]["metadata"]["name"].as_str().unwrap();
     let log = k.ok(&["logs", "job/env"]);
     assert_eq!(log.lines().skip(1).collect::<Vec<_>>(), ["/tmp", "1234", "2345", "green", "sesame"], "{log}");
-    assert!(log.starts_with(&format!("hello world $(NAME)|green|sesame|{name}|")), "{log}");
+    assert!(log.starts_with(&format!("hello world $(NAME)|green|sesame|{name}|sesame|$(WORD)\n")), "{log}");
     assert_eq!(terminated(&pods[0])["message"], "bye\n");
 }
 

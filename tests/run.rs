@@ -42,7 +42,11 @@ impl Place {
 
     fn nothing_is_left(&self) {
         let here = self.directory.path().to_str().unwrap();
-        let left: Vec<_> = fs::read_dir(here).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name.to_string_lossy().starts_with("run-")).collect();
+        let left: Vec<_> = fs::read_dir(here)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().starts_with("run-"))
+            .collect();
         assert!(left.is_empty(), "{left:?}");
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         assert!(!mounts.contains(here), "{mounts}");

@@ -64,7 +64,9 @@ fn check(rule: &str, broken: Vec<String>) {
 fn files_are_one_concept() {
     let broken = sources()
         .iter()
-        .filter(|(path, text)| text.lines().count() > MAX_LINES && !is_generated(text) && !path.components().any(|part| part.as_os_str() == "tests"))
+        .filter(|(path, text)| {
+            text.lines().count() > MAX_LINES && !is_generated(text) && !path.components().any(|part| part.as_os_str() == "tests")
+        })
         .map(|(path, text)| format!("{}: {} lines", path.display(), text.lines().count()))
         .collect();
     check(&format!("no source file has more than {MAX_LINES} lines"), broken);
@@ -74,7 +76,12 @@ fn files_are_one_concept() {
 fn modules_open_with_what_flows_through_them() {
     let broken = sources()
         .iter()
-        .filter(|(_, text)| !text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!") && !line.starts_with("// ")).is_some_and(|line| line.starts_with("//!")))
+        .filter(|(_, text)| {
+            !text
+                .lines()
+                .find(|line| !line.trim().is_empty() && !line.starts_with("#!") && !line.starts_with("// "))
+                .is_some_and(|line| line.starts_with("//!"))
+        })
         .map(|(path, _)| path.display().to_string())
         .collect();
     check("every module opens with a //! header", broken);
@@ -84,7 +91,9 @@ fn modules_open_with_what_flows_through_them() {
 fn names_say_what_a_thing_is() {
     let broken = sources()
         .iter()
-        .flat_map(|(path, _)| path.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()).collect::<Vec<_>>())
+        .flat_map(|(path, _)| {
+            path.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()).collect::<Vec<_>>()
+        })
         .filter(|name| EMPTY_NAMES.contains(&name.as_str()))
         .collect();
     check("no file or folder has an empty name", broken);
@@ -96,7 +105,7 @@ fn selects_are_biased() {
     for (path, text) in sources() {
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
-            let code = line.split("//").next().unwrap_or_default();
+            let code = line.split(['"', '/']).next().unwrap_or_default();
             if !code.contains("select! {") && !code.contains("select!{") {
                 continue;
             }
@@ -171,7 +180,11 @@ fn pages_name_files_that_exist() {
         let text = fs::read_to_string(root().join(page)).unwrap();
         for word in text.split('`').skip(1).step_by(2) {
             let path = word.trim_end_matches('/');
-            if ["crates/", "src/", "docs/", "scripts/", "examples/", "tests/", "benches/", "xtask/"].iter().any(|start| word.starts_with(start)) && !path.contains(['*', '{', ' ', '<']) {
+            if ["crates/", "src/", "docs/", "scripts/", "examples/", "tests/", "benches/", "xtask/"]
+                .iter()
+                .any(|start| word.starts_with(start))
+                && !path.contains(['*', '{', ' ', '<'])
+            {
                 named += 1;
                 if !root().join(path).exists() {
                     broken.push(format!("{page} names {word}"));
@@ -191,11 +204,19 @@ fn the_compatibility_page_is_the_table_of_refusals() {
     let mut broken = Vec::new();
     for (text, refused, honoured) in [(jobs, JOB, HONOURED_JOB), (pods, POD, HONOURED_POD)] {
         for row in refused {
-            if !text.lines().any(|line| line.starts_with(&format!("| `{}` |", row.pattern)) && line.ends_with(&format!("piecework {} |", row.say))) {
+            if !text
+                .lines()
+                .any(|line| line.starts_with(&format!("| `{}` |", row.pattern)) && line.ends_with(&format!("piecework {} |", row.say)))
+            {
                 broken.push(format!("no row for {}", row.pattern));
             }
         }
-        broken.extend(honoured.iter().filter(|field| !text.contains(&format!("`{field}`"))).map(|field| format!("{field} is honoured, but not named")));
+        broken.extend(
+            honoured
+                .iter()
+                .filter(|field| !text.contains(&format!("`{field}`")))
+                .map(|field| format!("{field} is honoured, but not named")),
+        );
         let rows = text.lines().filter(|line| line.contains("| piecework ")).count();
         if rows != refused.len() {
             broken.push(format!("{rows} rows for {} refusals", refused.len()));
@@ -215,9 +236,13 @@ fn bounds() -> Vec<(String, String)> {
         }
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (number, line) in lines.iter().enumerate() {
-            let Some(declaration) = line.split("const ").nth(1).filter(|_| line.starts_with("const ") || line.starts_with("pub")) else { continue };
+            let Some(declaration) = line.split("const ").nth(1).filter(|_| line.starts_with("const ") || line.starts_with("pub")) else {
+                continue;
+            };
             let Some((constant, kind)) = declaration.split_once(": ") else { continue };
-            let numeric = ["usize", "u64", "u32", "u16", "i64", "i32", "Duration", "RetryLimits"].iter().any(|start| kind.starts_with(&format!("{start} ")));
+            let numeric = ["usize", "u64", "u32", "u16", "i64", "i32", "Duration", "RetryLimits"]
+                .iter()
+                .any(|start| kind.starts_with(&format!("{start} ")));
             if numeric && number > 0 && lines[number - 1].starts_with("///") {
                 found.push((name.clone(), constant.to_owned()));
             }
@@ -230,6 +255,10 @@ fn bounds() -> Vec<(String, String)> {
 #[test]
 fn the_limits_page_names_every_bound() {
     let page = fs::read_to_string(root().join("docs/limits.md")).unwrap();
-    let broken = bounds().into_iter().filter(|(krate, name)| !page.contains(&format!("| {krate} | `{name}` |"))).map(|(krate, name)| format!("{krate} {name}")).collect();
+    let broken = bounds()
+        .into_iter()
+        .filter(|(krate, name)| !page.contains(&format!("| {krate} | `{name}` |")))
+        .map(|(krate, name)| format!("{krate} {name}"))
+        .collect();
     check("docs/limits.md names every bound (scripts/limits prints the page)", broken);
 }

@@ -18,6 +18,8 @@ pub const APPLY_ATTEMPTS: u32 = 5;
 pub const MAX_MANIFEST_BYTES: u64 = 32 << 20;
 /// Log lines waiting to be printed by `run`; a full queue slows the readers, nothing is dropped.
 pub const LOG_QUEUE_LINES: usize = 1024;
+/// Log lines that `run` prints before it looks at changes of Jobs and Pods again.
+pub const LOG_LINES_PER_TURN: usize = 64;
 /// Longest log line printed as one; longer ones are printed in parts.
 pub const MAX_LOG_LINE_BYTES: usize = 64 << 10;
 /// Last lines of a failed Pod that `run` repeats on stderr.

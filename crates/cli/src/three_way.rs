@@ -38,7 +38,7 @@ pub fn last_applied_text(manifest: &Value) -> String {
             annotations.remove(LAST_APPLIED);
         }
     }
-    format!("{}\n", sorted(&bare))
+    format!("{}\n", crate::output::json::compact(&bare))
 }
 
 /// The same value with the keys of all objects in alphabetical order.

@@ -22,8 +22,8 @@ pub enum Done {
     WasGone,
 }
 
-/// Removes one finalizer; with `unchanged` only if the object is still as the decision saw it.
-pub async fn remove_finalizer<K>(api: &Api<K>, object: &ObjectRef, finalizer: &str, unchanged: bool) -> Result<Done, Error>
+/// Removes one finalizer; with `unchanged` only if the object is still as the decision saw it. Out: the object as stored, or None when it was gone.
+pub async fn remove_finalizer<K>(api: &Api<K>, object: &ObjectRef, finalizer: &str, unchanged: bool) -> Result<Option<K>, Error>
 where
     K: Resource + DeserializeOwned + Clone,
 {
@@ -31,8 +31,10 @@ where
     if unchanged {
         metadata["resourceVersion"] = Value::from(object.resource_version.clone());
     }
-    let outcome = patch::<K>(api, &object.name, FIELD_MANAGER, &Patch::Strategic(json!({"metadata": metadata}))).await;
-    finish(outcome.map(drop), unchanged)
+    match patch::<K>(api, &object.name, FIELD_MANAGER, &Patch::Strategic(json!({"metadata": metadata}))).await {
+        Ok(stored) => Ok(Some(stored)),
+        Err(error) => finish(Err(error), unchanged).map(|_| None),
+    }
 }
 
 /// Removes owner references by UID, if the object is still as the decision saw it.

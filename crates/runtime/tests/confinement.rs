@@ -78,6 +78,20 @@ async fn refused_system_calls() {
 }
 
 #[tokio::test]
+async fn any_user_can_open_its_output() {
+    needs_root!();
+    let node = Node::new("stdio");
+    node.sandbox("p", false).await;
+    let mut spec = node.container("p", "out", &["sh", "-c", "echo a > /dev/stdout; echo b > /dev/stderr; echo c >> /proc/self/fd/1"]);
+    spec.user = "app".into();
+    let (exit, log) = node.run(&spec).await;
+    let mut lines: Vec<&str> = log.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a", "b", "c"], "{exit:?}");
+    node.finish(&["p"]).await;
+}
+
+#[tokio::test]
 async fn namespaces_and_paths() {
     needs_root!();
     let node = Node::new("paths");

@@ -128,6 +128,7 @@ async fn a_killed_shim_is_a_lost_container() {
         async move { runtime.wait_container(&id).await.unwrap() }
     });
     tokio::task::yield_now().await;
+    // SAFETY: plain system call; the number is of a shim that this test started and that still runs.
     assert_eq!(unsafe { libc::kill(shim["Shim"]["pid"].as_i64().unwrap() as i32, libc::SIGKILL) }, 0);
     let exit = waiting.await.unwrap();
     assert_eq!((exit.lost, exit.exit_code, exit.started_at.is_some()), (true, 137, true));

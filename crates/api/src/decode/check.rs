@@ -37,7 +37,9 @@ impl Checker {
             let length = self.enter(&name);
             match definition.field(&name) {
                 Some(field) => {
-                    if let Some(value) = self.value(definition, &field.field_type, value)? {
+                    if let Some(value) = self.value(definition, &field.field_type, value)?
+                        && (field.required || !empty_collection(&field.field_type, &value))
+                    {
                         result.insert(name, value);
                     }
                 }
@@ -97,6 +99,15 @@ impl Checker {
         }
         self.path.push_str(name);
         length
+    }
+}
+
+/// An optional list or map without elements means the same as none, and servers do not keep the difference (a patch may empty one).
+fn empty_collection(expected: &Type, value: &Value) -> bool {
+    match (expected, value) {
+        (Type::List(_), Value::Array(list)) => list.is_empty(),
+        (Type::Map(_), Value::Object(map)) => map.is_empty(),
+        _ => false,
     }
 }
 

@@ -60,7 +60,8 @@ pub fn pod(pod: &Value, out: &mut Text) {
         out.raw(0, "Conditions:");
         out.raw(1, "Type\tStatus");
         for condition in conditions {
-            out.raw(1, &format!("{}\t{}", scalar(&condition["type"]), scalar(&condition["status"])));
+            // The space before the tab is kubectl's too.
+            out.raw(1, &format!("{} \t{}", scalar(&condition["type"]), scalar(&condition["status"])));
         }
     }
     volumes(0, &spec["volumes"], out);

@@ -3,6 +3,7 @@
 //! In: values. Out: text. Never: a request.
 
 pub mod align;
+pub mod json;
 pub mod jsonpath;
 pub mod table;
 pub mod yaml;
@@ -35,7 +36,9 @@ impl Format {
                     Self::JsonPath(jsonpath::Template::parse(template.trim_end()).map_err(Failure::Usage)?)
                 }
                 _ => {
-                    return Err(Failure::usage(format!("unknown output format {other:?}: use json, yaml, name, wide or jsonpath=TEMPLATE")));
+                    return Err(Failure::usage(format!(
+                        "unknown output format {other:?}: use json, yaml, name, wide or jsonpath=TEMPLATE"
+                    )));
                 }
             },
         })

@@ -120,7 +120,12 @@ fn word(text: &str) -> String {
 fn is_plain(text: &str) -> bool {
     const RESERVED: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
     let Some(first) = text.chars().next() else { return false };
-    let first_ok = first.is_ascii_alphabetic() || first == '_' || first == '/' || (first == '.' && text.len() > 1 && text.contains('/'));
+    let second = text.chars().nth(1);
+    let first_ok = first.is_ascii_alphabetic()
+        || first == '_'
+        || first == '/'
+        || (first == '.' && text.len() > 1 && text.contains('/'))
+        || (first == '-' && second.is_some_and(|c| c.is_ascii_alphabetic()));
     let inner_ok = |c: char| c.is_ascii_alphanumeric() || "_-./@+=,()$ <>;~^'\"\\:#*&!|{}[]%?".contains(c);
     first_ok
         && text.chars().all(inner_ok)
@@ -167,8 +172,8 @@ mod tests {
             (json!({"t": "one\ntwo\n", "u": "one\n\ntwo", "v": "a\n\n"}), "t: |\n  one\n  two\nu: |-\n  one\n\n  two\nv: |+\n  a\n\n"),
             (json!({"z": null, "t": true, "f": 1.5}), "f: 1.5\nt: true\nz: null\n"),
             (
-                json!({"s": ["5", "true", "", "-x", "a: b", "a #b", "2024-01-01T00:00:00Z", "No", "y", "job-name", "print bpi(2000)", "perl:5"]}),
-                "s:\n- \"5\"\n- \"true\"\n- \"\"\n- \"-x\"\n- \"a: b\"\n- \"a #b\"\n- \"2024-01-01T00:00:00Z\"\n- \"No\"\n- \"y\"\n- job-name\n- print bpi(2000)\n- perl:5\n",
+                json!({"s": ["5", "true", "", "-x", "-5", "- x", "a: b", "a #b", "2024-01-01T00:00:00Z", "No", "y", "job-name", "print bpi(2000)", "perl:5"]}),
+                "s:\n- \"5\"\n- \"true\"\n- \"\"\n- -x\n- \"-5\"\n- \"- x\"\n- \"a: b\"\n- \"a #b\"\n- \"2024-01-01T00:00:00Z\"\n- \"No\"\n- \"y\"\n- job-name\n- print bpi(2000)\n- perl:5\n",
             ),
             (json!([]), "[]\n"),
             (json!("x"), "x\n"),

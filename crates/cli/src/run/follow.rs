@@ -12,11 +12,12 @@ use super::{
 use crate::{
     Context,
     failure::Failure,
-    limits::LOG_DRAIN_TIMEOUT,
+    limits::{LOG_DRAIN_TIMEOUT, LOG_LINES_PER_TURN},
+    server::Server,
     watching::{Change, follow, list},
 };
 use futures::{
-    Stream, StreamExt,
+    FutureExt, Stream, StreamExt,
     stream::{SelectAll, select_all},
 };
 use serde_json::Value;
@@ -30,7 +31,8 @@ enum Seen {
     Pod(Change),
 }
 
-type Changes = SelectAll<Pin<Box<dyn Stream<Item = (usize, Result<Seen, Failure>)> + Send>>>;
+type ChangeStream = Pin<Box<dyn Stream<Item = (usize, Result<Seen, Failure>)> + Send>>;
+type Changes = SelectAll<ChangeStream>;
 
 struct Followed {
     created: Created,
@@ -49,7 +51,7 @@ struct FailedRun {
 }
 
 pub struct Follower {
-    context: FollowContext,
+    server: Server,
     jobs: Vec<Followed>,
     changes: Changes,
     logs: Logs,
@@ -61,13 +63,9 @@ pub struct Follower {
     started: tokio::time::Instant,
 }
 
-struct FollowContext {
-    server: crate::server::Server,
-}
-
 impl Follower {
     pub fn new(context: &Context, jobs: &[Created]) -> Self {
-        let mut streams: Vec<Pin<Box<dyn Stream<Item = (usize, Result<Seen, Failure>)> + Send>>> = Vec::new();
+        let mut streams: Vec<ChangeStream> = Vec::new();
         for (at, job) in jobs.iter().enumerate() {
             streams.push(Box::pin(follow(&context.server, &job.object.narrowed()).map(move |change| (at, change.map(Seen::Job)))));
             streams.push(Box::pin(follow(&context.server, &job.pods).map(move |change| (at, change.map(Seen::Pod)))));
@@ -82,25 +80,45 @@ impl Follower {
             failed: BTreeMap::new(),
             latest_failed: None,
             started: tokio::time::Instant::now(),
-            context: FollowContext { server: context.server.clone() },
+            server: context.server.clone(),
         }
     }
 
     /// Returns when every Job has its outcome.
     pub async fn until_finished(&mut self, progress: &mut Progress) -> Result<(), Failure> {
+        let mut lines = 0;
         while self.jobs.iter().any(|job| job.outcome.is_none()) {
+            // A container that prints without end must not hide what happens to the others.
+            let due = lines >= LOG_LINES_PER_TURN;
+            if due {
+                lines = 0;
+            }
+            if due && let Some(change) = self.changes.next().now_or_never() {
+                self.changed(change, progress)?;
+                continue;
+            }
             tokio::select! {
                 biased;
                 // Lines first: they were printed before the change that ends the Job.
-                item = self.logs.next() => self.item(item, progress)?,
-                change = self.changes.next() => match change {
-                    Some((at, Ok(seen))) => self.seen(at, seen, progress),
-                    Some((_, Err(failure))) => return Err(failure),
-                    None => return Err(Failure::Connection("all watches ended".into())),
-                },
+                item = self.logs.next() => {
+                    lines += 1;
+                    self.item(item, progress)?;
+                }
+                change = self.changes.next() => self.changed(change, progress)?,
             }
         }
         Ok(())
+    }
+
+    fn changed(&mut self, change: Option<(usize, Result<Seen, Failure>)>, progress: &mut Progress) -> Result<(), Failure> {
+        match change {
+            Some((at, Ok(seen))) => {
+                self.seen(at, seen, progress);
+                Ok(())
+            }
+            Some((_, Err(failure))) => Err(failure),
+            None => Err(Failure::Connection("all watches ended".into())),
+        }
     }
 
     /// Prints one item of the logs.
@@ -182,7 +200,7 @@ impl Follower {
     pub async fn drain(&mut self, progress: &mut Progress) -> Result<(), Failure> {
         for at in 0..self.jobs.len() {
             // Pods may be gone already; then their logs are as complete as they can be.
-            if let Ok((pods, _)) = list(&self.context.server, &self.jobs[at].created.pods).await {
+            if let Ok((pods, _)) = list(&self.server, &self.jobs[at].created.pods).await {
                 pods.iter().for_each(|pod| self.pod(at, pod, progress));
             }
         }

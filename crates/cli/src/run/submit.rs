@@ -40,7 +40,8 @@ impl From<Failure> for Refusal {
             _ => REFUSED,
         };
         let mut text = failure.to_string();
-        for cause in failure.causes() {
+        // A single cause is in the message already.
+        for cause in Some(failure.causes()).filter(|causes| causes.len() > 1).into_iter().flatten() {
             text.push_str("\n  ");
             text.push_str(&cause);
         }

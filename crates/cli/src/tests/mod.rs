@@ -21,7 +21,7 @@ use std::{
 
 /// Bytes that a test can read back.
 #[derive(Clone, Default)]
-pub struct Buffer(Arc<Mutex<Vec<u8>>>);
+pub struct Buffer(Arc<Mutex<Vec<u8>>>, Arc<tokio::sync::Notify>);
 
 impl Buffer {
     pub fn take(&self) -> String {
@@ -29,9 +29,17 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// Resolves when something was written since the last time.
+    pub async fn written(&self) {
+        self.1.notified().await;
+    }
+}
+
 impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
+        self.1.notify_one();
         Ok(bytes.len())
     }
 
@@ -53,6 +61,8 @@ pub struct House {
     /// The same server for the parts that a test plays itself.
     pub server: Server,
     directory: tempfile::TempDir,
+    /// How many watches were opened so far.
+    watches: tokio::sync::watch::Sender<usize>,
 }
 
 /// What a verb did.
@@ -82,12 +92,25 @@ impl House {
         let admin = api.in_process(Identity { user: "admin".into(), groups: vec!["system:masters".into()] });
         // No node is there: its logs are played here.
         let router: Router = Router::new().route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log)).fallback_service(admin);
+        let watches = tokio::sync::watch::Sender::new(0);
+        let opened = watches.clone();
+        let router = router.layer(axum::middleware::from_fn(move |request: axum::extract::Request, next: axum::middleware::Next| {
+            let opened = opened.clone();
+            async move {
+                let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+                let response = next.run(request).await;
+                if is_watch {
+                    opened.send_modify(|count| *count += 1);
+                }
+                response
+            }
+        }));
         let (out, err) = (Buffer::default(), Buffer::default());
         let terminal = Terminal::new(out.clone(), err.clone());
         let client = kube::Client::new(router, "default");
         let server = Server::new(client, terminal.clone());
         let context = Context { server: server.clone(), terminal, clock: Arc::new(SystemClock) };
-        Self { context, out, err, server, directory }
+        Self { context, out, err, server, directory, watches }
     }
 
     /// Runs a command line split at spaces.
@@ -102,6 +125,17 @@ impl House {
         let done = self.run(line).await;
         assert_eq!(done.code, 0, "{line}: {done:?}");
         done.out
+    }
+
+    /// Runs a verb; once it has opened a watch, does what it waits for.
+    pub async fn run_while(&self, line: &str, then: impl Future<Output = ()>) -> Done {
+        let mut watches = self.watches.subscribe();
+        let before = *watches.borrow();
+        let act = async {
+            watches.wait_for(|count| *count > before).await.unwrap();
+            then.await;
+        };
+        tokio::join!(self.run(line), act).0
     }
 
     /// Writes a manifest; its path.

@@ -118,7 +118,7 @@ async fn describe_shows_the_job_and_its_events_only() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    assert!(!text.contains("e2"), "{text}");
+    assert!(!text.contains("Created pod: e2"), "{text}");
     // No exact name: those that begin so.
     assert!(house.ok("describe job p").await.contains("Name:             pi\n"));
     let done = house.run("describe job q").await;

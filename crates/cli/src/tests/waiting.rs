@@ -7,12 +7,12 @@ use serde_json::json;
 async fn wait_sees_the_condition() {
     let house = House::new().await;
     house.ok(&format!("apply -f {}", house.pi())).await;
-    let (done, ()) = tokio::join!(house.run("wait --for=condition=complete job/pi --timeout=60s"), house.set_job("pi", House::completed()));
+    let done = house.run_while("wait --for=condition=complete job/pi --timeout=60s", house.set_job("pi", House::completed())).await;
     assert_eq!((done.code, done.out.as_str()), (0, "job.batch/pi condition met\n"), "{done:?}");
     assert_eq!(house.ok("wait --for=condition=complete jobs --all --timeout=0").await, "job.batch/pi condition met\n");
     assert_eq!(house.ok("wait --for=jsonpath={.status.succeeded}=1 job/pi").await, "job.batch/pi condition met\n");
     for (line, expected) in [
-        ("wait --for=condition=failed job/pi --timeout=0", "error: timed out waiting for the condition on jobs/pi\n"),
+        ("wait --for=condition=failed job/pi --timeout=0", "error: condition not met for jobs/pi\n"),
         ("wait --for=condition=failed job/pi --timeout=50ms", "error: timed out waiting for the condition on jobs/pi\n"),
         ("wait --for=condition=complete job/none", "Error from server (NotFound): jobs.batch \"none\" not found\n"),
         ("wait --for=condition=complete jobs -l a=b", "error: no matching resources found\n"),
@@ -26,18 +26,19 @@ async fn wait_sees_the_condition() {
 async fn wait_for_deletion_and_creation() {
     let house = House::new().await;
     house.ok(&format!("apply -f {}", house.pi())).await;
-    assert_eq!(house.ok("wait --for=delete job/none").await, "job.batch/none condition met\n");
+    assert_eq!(house.ok("wait --for=delete job/none").await, "");
     let path = "/apis/batch/v1/namespaces/default/jobs/pi";
     let options = json!({"propagationPolicy": "Background"});
-    let (done, deleted) = tokio::join!(house.run("wait --for=delete job/pi --timeout=60s"), house.server.delete(path, &options));
-    deleted.unwrap();
+    let delete = async {
+        house.server.delete(path, &options).await.unwrap();
+    };
+    let done = house.run_while("wait --for=delete job/pi --timeout=60s", delete).await;
     assert_eq!((done.code, done.out.as_str()), (0, "job.batch/pi condition met\n"), "{done:?}");
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
-    let (done, made) = tokio::join!(
-        house.run("wait --for=create configmap/c --timeout=60s"),
-        house.server.post("/api/v1/namespaces/default/configmaps", &map)
-    );
-    made.unwrap();
+    let make = async {
+        house.server.post("/api/v1/namespaces/default/configmaps", &map).await.unwrap();
+    };
+    let done = house.run_while("wait --for=create configmap/c --timeout=60s", make).await;
     assert_eq!(done.code, 0, "{done:?}");
 }
 
@@ -49,11 +50,10 @@ async fn delete_returns_when_the_object_is_gone() {
     let done = house.run("delete configmap c --timeout=50ms").await;
     assert_eq!((done.code, done.err.as_str()), (1, "error: timed out waiting for the deletion of configmap/c\n"));
     let release = json!({"metadata": {"finalizers": null}});
-    let (done, released) = tokio::join!(
-        house.run("delete configmap c --timeout=60s"),
-        house.server.merge_patch("/api/v1/namespaces/default/configmaps/c", &release)
-    );
-    released.unwrap();
+    let release = async {
+        house.server.merge_patch("/api/v1/namespaces/default/configmaps/c", &release).await.unwrap();
+    };
+    let done = house.run_while("delete configmap c --timeout=60s", release).await;
     assert_eq!(done.code, 0, "{done:?}");
 }
 
@@ -66,12 +66,11 @@ async fn get_watches() {
     let mut seen = String::new();
     let mut changed = false;
     let finished = tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
         while !seen.contains("Complete") {
             tokio::select! {
                 biased;
                 _ = &mut watching => panic!("the watch ended"),
-                _ = ticks.tick() => {
+                () = house.out.written() => {
                     seen.push_str(&house.out.take());
                     if seen.contains("Running") && !changed {
                         changed = true;

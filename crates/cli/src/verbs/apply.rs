@@ -9,12 +9,12 @@ use crate::{
     limits::APPLY_ATTEMPTS,
     manifest,
     options::{ApplyOptions, Scope},
-    output::{Format, yaml},
+    output::{Format, json, yaml},
     resources::{Resource, Resources},
     server::with_query,
-    three_way::{LAST_APPLIED, last_applied_text, patch, sorted},
+    three_way::{LAST_APPLIED, last_applied_text, patch},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The field manager that kubectl uses for the same thing.
 const MANAGER: &str = "kubectl-client-side-apply";
@@ -57,7 +57,7 @@ pub async fn apply(context: &Context, options: ApplyOptions) -> Result<(), Failu
                 let title = format!("{}/{}", resource.full_singular(), stored["metadata"]["name"].as_str().unwrap_or_default());
                 let suffix = if dry_run.is_empty() { "" } else { " (server dry run)" };
                 match format {
-                    Format::Json => context.terminal.line(&format!("{:#}", sorted(&stored)))?,
+                    Format::Json => context.terminal.write(json::pretty(&stored).as_bytes())?,
                     Format::Yaml => context.terminal.write(format!("---\n{}", yaml::print(&stored)).as_bytes())?,
                     Format::Name => context.terminal.line(&title)?,
                     _ => context.terminal.line(&format!("{title} {}{suffix}", outcome.word()))?,
@@ -87,13 +87,13 @@ pub async fn apply_one(
     check_namespace(scope, own.as_deref())?;
     let namespace = own.unwrap_or_else(|| namespace(context, scope).to_string());
     if resource.namespaced {
-        wanted["metadata"]["namespace"] = json!(namespace);
+        wanted["metadata"]["namespace"] = serde_json::json!(namespace);
     }
     let text = last_applied_text(&wanted);
     if !wanted["metadata"]["annotations"].is_object() {
-        wanted["metadata"]["annotations"] = json!({});
+        wanted["metadata"]["annotations"] = serde_json::json!({});
     }
-    wanted["metadata"]["annotations"][LAST_APPLIED] = json!(text);
+    wanted["metadata"]["annotations"][LAST_APPLIED] = serde_json::json!(text);
     let query = [("fieldManager", MANAGER), ("fieldValidation", validation), ("dryRun", dry_run)];
     let path = resource.object(&namespace, &name);
     for attempt in 1.. {
@@ -118,7 +118,7 @@ pub async fn apply_one(
                     "Warning: resource {}/{name} is missing the {LAST_APPLIED} annotation which is required by apply. It will be patched automatically.",
                     resource.plural
                 ));
-                json!({})
+                serde_json::json!({})
             }
         };
         let mut change = patch(&comparable(last), &comparable(wanted.clone()), &live);

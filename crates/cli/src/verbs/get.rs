@@ -9,18 +9,16 @@ use crate::{
     limits::{LIST_PAGE, RECONNECT_PAUSE},
     options::GetOptions,
     output::{
-        Format,
+        Format, json,
         table::{Style, Table, from_objects},
         yaml,
     },
     resources::{Resource, Resources},
     server::{Event, JSON, TABLE, with_query},
-    target,
-    three_way::sorted,
-    watching,
+    target, watching,
 };
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// One resource and the names wanted of it.
 struct Wanted<'a> {
@@ -228,7 +226,7 @@ async fn objects(context: &Context, options: &GetOptions, wanted: &[Wanted<'_>],
         }
     } else if failures.is_empty() || !found.is_empty() {
         let items: Vec<Value> = found.iter().map(|(_, object)| object.clone()).collect();
-        let list = json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}});
+        let list = serde_json::json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}});
         if let Some(first) = wanted.first() {
             show(context, format, first.resource, &list, false)?;
         }
@@ -256,14 +254,7 @@ fn show(context: &Context, format: &Format, resource: &Resource, object: &Value,
     match format {
         Format::Yaml if stream => context.terminal.write(format!("---\n{}", yaml::print(object)).as_bytes()),
         Format::Yaml => context.terminal.write(yaml::print(object).as_bytes()),
-        Format::Json => {
-            let mut text = Vec::new();
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-            let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-            serde::Serialize::serialize(&sorted(object), &mut serializer).map_err(|e| Failure::usage(e.to_string()))?;
-            text.push(b'\n');
-            context.terminal.write(&text)
-        }
+        Format::Json => context.terminal.write(json::pretty(object).as_bytes()),
         Format::JsonPath(template) => {
             let text = template.print(object).map_err(Failure::Usage)?;
             if stream { context.terminal.line(&text) } else { context.terminal.write(text.as_bytes()) }

@@ -87,7 +87,9 @@ impl Goal {
                     (Some(Value::Object(_) | Value::Array(_)), Some(_)) => {
                         return Err(Failure::usage("jsonpath leads to an object or a list, which cannot be compared with a value"));
                     }
-                    (Some(value), Some(wanted)) => value.to_string() == *wanted,
+                    (Some(value), Some(wanted)) => {
+                        *value == **wanted || serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *value)
+                    }
                 })
             }
         }
@@ -120,36 +122,47 @@ pub async fn wait(context: &Context, options: WaitOptions) -> Result<(), Failure
     let mut failures = Vec::new();
     let deadline = tokio::time::Instant::now() + limit;
     for object in &selected {
-        let timed_out = || Failure::usage(format!("timed out waiting for the condition on {}/{}", object.resource.plural, object.name));
+        let title = format!("{}/{}", object.resource.plural, object.name);
         let result = if limit.is_zero() {
-            check_once(context, object, &goal).await.and_then(|met| if met { Ok(()) } else { Err(timed_out()) })
+            check_once(context, object, &goal).await
         } else {
             match tokio::time::timeout_at(deadline, until(context, object, &goal)).await {
                 Ok(result) => result,
-                Err(_) => Err(timed_out()),
+                Err(_) => Err(Failure::usage(format!("timed out waiting for the condition on {title}"))),
             }
         };
         match result {
-            Ok(()) => context.terminal.line(&format!("{} condition met", object.title()))?,
+            Ok(End::Met) => context.terminal.line(&format!("{} condition met", object.title()))?,
+            Ok(End::Absent) => {}
+            Ok(End::NotMet) => failures.push(Failure::usage(format!("condition not met for {title}"))),
             Err(failure) => failures.push(failure),
         }
     }
     Failure::all(failures)
 }
 
-async fn check_once(context: &Context, object: &Selected, goal: &Goal) -> Result<bool, Failure> {
+/// How waiting for one object ended.
+enum End {
+    Met,
+    NotMet,
+    /// It was to be gone, and never was there: kubectl says nothing then.
+    Absent,
+}
+
+async fn check_once(context: &Context, object: &Selected, goal: &Goal) -> Result<End, Failure> {
     match context.server.get(&object.path()).await {
-        Ok(found) => goal.met(&found),
-        Err(failure) if failure.is_not_found() && matches!(goal, Goal::Delete | Goal::Create) => Ok(*goal == Goal::Delete),
+        Ok(found) => Ok(if goal.met(&found)? { End::Met } else { End::NotMet }),
+        Err(failure) if failure.is_not_found() && *goal == Goal::Delete => Ok(End::Absent),
+        Err(failure) if failure.is_not_found() && *goal == Goal::Create => Ok(End::NotMet),
         Err(failure) => Err(failure),
     }
 }
 
-async fn until(context: &Context, object: &Selected, goal: &Goal) -> Result<(), Failure> {
+async fn until(context: &Context, object: &Selected, goal: &Goal) -> Result<End, Failure> {
     if *goal == Goal::Delete {
         return match context.server.get(&object.path()).await {
-            Ok(found) => gone(context, object, found["metadata"]["uid"].as_str().unwrap_or_default(), None).await,
-            Err(failure) if failure.is_not_found() => Ok(()),
+            Ok(found) => gone(context, object, found["metadata"]["uid"].as_str().unwrap_or_default(), None).await.map(|()| End::Met),
+            Err(failure) if failure.is_not_found() => Ok(End::Absent),
             Err(failure) => Err(failure),
         };
     }
@@ -168,13 +181,13 @@ async fn until(context: &Context, object: &Selected, goal: &Goal) -> Result<(), 
             Change::Deleted(_) => None,
         };
         match present {
-            Some(item) if goal.met(&item)? => return Ok(()),
+            Some(item) if goal.met(&item)? => return Ok(End::Met),
             Some(_) => {}
             None if *goal == Goal::Create => {}
             None => absent().await?,
         }
     }
-    Ok(())
+    Ok(End::NotMet)
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl Collector {
     async fn act(&self, kind: usize, action: Action) -> Result<(), kube::Error> {
         match action {
             Action::DropOwners { object, owner_uids } => {
-                writes::drop_owners(&self.api(kind, Some(&object.namespace)), &object, &owner_uids, &[]).await?
+                writes::drop_owners(&self.api(kind, Some(&object.namespace)), &object, &owner_uids, &[]).await.map(drop)
             }
             Action::Delete { object, propagation } => {
                 let policy = match propagation {
@@ -174,13 +174,12 @@ impl Collector {
                     Propagation::Foreground => PropagationPolicy::Foreground,
                     Propagation::Orphan => PropagationPolicy::Orphan,
                 };
-                writes::delete(&self.api(kind, Some(&object.namespace)), &object, policy, None).await?
+                writes::delete(&self.api(kind, Some(&object.namespace)), &object, policy, None).await.map(drop)
             }
             Action::RemoveFinalizer { object, finalizer } => {
-                writes::remove_finalizer(&self.api(kind, Some(&object.namespace)), &object, finalizer, true).await?
+                writes::remove_finalizer(&self.api(kind, Some(&object.namespace)), &object, finalizer, true).await.map(drop)
             }
-        };
-        Ok(())
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use crate::{
     writes::{self, Done, FIELD_MANAGER},
 };
 use futures::{StreamExt, future::join_all, stream};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client,
     api::{PostParams, PropagationPolicy},
@@ -134,13 +137,17 @@ impl Run<'_> {
     }
 
     async fn strip(&self, pod: &ObjectRef, unchanged: bool) -> Result<(), ApplyError> {
-        writes::remove_finalizer(&self.pods, pod, TRACKING_FINALIZER, unchanged).await.map_err(request("remove a finalizer"))?;
+        let stored =
+            writes::remove_finalizer(&self.pods, pod, TRACKING_FINALIZER, unchanged).await.map_err(request("remove a finalizer"))?;
         let key = format!("{}/{}", pod.namespace, pod.name);
-        let seen = || {
-            let shown = self.applier.pods.get(&key).filter(|shown| ownership::uid(&shown.metadata) == pod.uid);
-            !shown.is_some_and(|shown| ownership::has_finalizer(&shown.metadata, TRACKING_FINALIZER))
+        let overtaken = || match self.applier.pods.get(&key).filter(|shown| ownership::uid(&shown.metadata) == pod.uid) {
+            None => true,
+            Some(shown) => {
+                let written = stored.as_ref().and_then(|stored| version(&stored.metadata));
+                version(&shown.metadata).zip(written).is_some_and(|(shown, written)| shown >= written)
+            }
         };
-        self.applier.memory.learn_unless(&self.uid, Fact::FinalizerRemoved { pod_uid: pod.uid.clone() }, seen);
+        self.applier.memory.learn_unless(&self.uid, Fact::FinalizerRemoved { pod_uid: pod.uid.clone() }, overtaken);
         Ok(())
     }
 
@@ -213,6 +220,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// resourceVersions of one server compare as numbers (API conventions since 1.35); one that is no number counts as not seen yet.
+fn version(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_deref().and_then(|version| version.parse().ok())
 }
 
 /// A creation refused because the namespace is going away is no news (spec/jobs.md 4.8).

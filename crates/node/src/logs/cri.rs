@@ -49,10 +49,12 @@ pub fn parse(line: &[u8]) -> Option<Line<'_>> {
 mod tests {
     use super::*;
 
+    type Parts = (Stream, bool, &'static [u8]);
+
     #[test]
     fn lines() {
         let line = |stream, partial, content: &'static [u8]| Some((stream, partial, content));
-        let cases: [(&[u8], Option<(Stream, bool, &[u8])>); 8] = [
+        let cases: [(&[u8], Option<Parts>); 8] = [
             (b"2024-01-01T00:00:00.5Z stdout F hello world\n", line(Stream::Stdout, false, b"hello world")),
             (b"2024-01-01T00:00:00.5Z stderr P x", line(Stream::Stderr, true, b"x")),
             (b"2024-01-01T00:00:00.5Z stdout F \n", line(Stream::Stdout, false, b"")),

@@ -8,8 +8,8 @@ pub mod options;
 pub mod server;
 pub mod stream;
 pub mod tail;
-pub mod which;
 #[cfg(test)]
 mod tests;
+pub mod which;
 
 pub use stream::last_bytes;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -107,10 +106,8 @@ async fn container_logs(
 }
 
 async fn open(logs: &Logs, namespace: &str, name: &str, container: &str, query: &Query) -> Result<Body, NoLog> {
-    let pod = logs
-        .pods
-        .get(&format!("{namespace}/{name}"))
-        .ok_or_else(|| NoLog { code: 404, message: format!("pods {name:?} not found") })?;
+    let pod =
+        logs.pods.get(&format!("{namespace}/{name}")).ok_or_else(|| NoLog { code: 404, message: format!("pods {name:?} not found") })?;
     let options = query.options(logs.context.clock.now()).map_err(|message| NoLog { code: 422, message })?;
     let directory = logs.context.paths.container_logs(&pod, container);
     let attempt = which::attempt(&pod, container, query.wants_previous(), &attempts(&directory).await)?;
@@ -129,11 +126,9 @@ async fn open(logs: &Logs, namespace: &str, name: &str, container: &str, query: 
 }
 
 /// A container that the runtime does not know (any more) writes nothing (any more).
-fn has_ended<'a>(context: &'a Context, id: &'a str) -> impl Future<Output = ()> + Send + 'a {
-    async move {
-        if let Err(error) = context.runtime.wait_container(id).await {
-            tracing::debug!(id, %error, "following a log without its container");
-        }
+async fn has_ended(context: &Context, id: &str) {
+    if let Err(error) = context.runtime.wait_container(id).await {
+        tracing::debug!(id, %error, "following a log without its container");
     }
 }
 

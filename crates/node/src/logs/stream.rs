@@ -17,7 +17,7 @@ use super::cri::{self, Stream};
 use super::notify::FileChanges;
 use super::options::LogOptions;
 use super::tail::tail_offset;
-use crate::limits::{FALLBACK_LOG_BYTES, LOG_LINE_BYTES, LOG_READ_BYTES};
+use crate::limits::{LOG_LINE_BYTES, LOG_READ_BYTES};
 
 /// Sends the log until its end, or, following, until `ended` has resolved and everything was read. Also ends when the reader goes away.
 pub async fn send_log(
@@ -82,7 +82,7 @@ pub async fn last_bytes(path: &Path, lines: u64, limit: usize) -> io::Result<Str
         let count = file.read(&mut buffer).await?;
         let chunk = if count == 0 { text.finish() } else { text.take(&buffer[..count]) };
         last.extend_from_slice(&chunk);
-        last.drain(..last.len().saturating_sub(limit.max(FALLBACK_LOG_BYTES.min(limit))));
+        last.drain(..last.len().saturating_sub(limit));
         if count == 0 {
             break;
         }

@@ -21,9 +21,9 @@ pub fn attempt(pod: &Pod, container: &str, previous: bool, files: &[u32]) -> Res
         return bad(format!("container {container} is not valid for pod {name}"));
     }
     let status = pod.status.as_ref();
-    let statuses = status.into_iter().flat_map(|status| {
-        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
-    });
+    let statuses = status
+        .into_iter()
+        .flat_map(|status| status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten()));
     let known = statuses.into_iter().find(|status| status.name == container);
     if previous {
         // While it waits for a restart, the newest run is the previous one.
@@ -62,12 +62,14 @@ mod tests {
 
     use super::*;
 
+    /// State of container a, container asked for, previous, files, answer.
+    type Case = (Value, &'static str, bool, &'static [u32], Result<u32, &'static str>);
+
     #[test]
     fn attempts_and_refusals() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
         let running = json!({"running": {}});
-        // state of container a, container asked for, previous, files, answer
-        let cases: Vec<(Value, &str, bool, &[u32], Result<u32, &str>)> = vec![
+        let cases: Vec<Case> = vec![
             (running.clone(), "a", false, &[0], Ok(0)),
             (running.clone(), "a", false, &[0, 1, 2], Ok(2)),
             (running.clone(), "a", true, &[0, 1, 2], Ok(1)),

@@ -106,19 +106,19 @@ fn phases_and_container_states() {
         ("Never", &["a", "b"], vec![running("a", 0, 0)], "Pending; a=running r0, b=ContainerCreating r0; ContainersNotReady"),
         ("Never", &["a"], vec![exited("a", 0, 0, 0, 1)], "Succeeded; a=Completed(0) r0; PodCompleted"),
         ("Never", &["a"], vec![exited("a", 0, 3, 0, 1)], "Failed; a=Error(3) r0; PodFailed"),
-        ("Never", &["a", "b"], vec![exited("a", 0, 3, 0, 1), running("b", 0, 0)], "Running; a=Error(3) r0, b=running r0; ContainersNotReady"),
+        (
+            "Never",
+            &["a", "b"],
+            vec![exited("a", 0, 3, 0, 1), running("b", 0, 0)],
+            "Running; a=Error(3) r0, b=running r0; ContainersNotReady",
+        ),
         ("Never", &["a"], ended(out_of_memory), "Failed; a=OOMKilled(137) r0; PodFailed"),
         ("Never", &["a"], ended(no_program), "Failed; a=StartError(128) r0; PodFailed"),
         ("Never", &["a"], ended(lost), "Failed; a=ContainerStatusUnknown(137) r0; PodFailed"),
         ("OnFailure", &["a"], vec![exited("a", 0, 0, 0, 1)], "Succeeded; a=Completed(0) r0; PodCompleted"),
         // The first restart is immediate, the second waits.
         ("OnFailure", &["a"], vec![exited("a", 0, 1, 0, 1)], "Running; a=Error(1) r0; ContainersNotReady"),
-        (
-            "OnFailure",
-            &["a"],
-            vec![exited("a", 0, 1, 0, 1), exited("a", 1, 1, 2, 3)],
-            "Running; a=CrashLoopBackOff r1; ContainersNotReady",
-        ),
+        ("OnFailure", &["a"], vec![exited("a", 0, 1, 0, 1), exited("a", 1, 1, 2, 3)], "Running; a=CrashLoopBackOff r1; ContainersNotReady"),
         ("OnFailure", &["a"], vec![exited("a", 0, 1, 0, 1), exited("a", 1, 0, 2, 3)], "Succeeded; a=Completed(0) r1; PodCompleted"),
         ("Always", &["a"], vec![exited("a", 0, 0, 0, 1)], "Running; a=Completed(0) r0; ContainersNotReady"),
     ];
@@ -227,7 +227,11 @@ fn the_deadline_of_a_pod() {
 #[test]
 fn deletion_in_order() {
     let deleted = |status: Value| {
-        pod("Never", &["a"], json!({"metadata": {"deletionTimestamp": "2023-11-14T22:13:50Z", "deletionGracePeriodSeconds": 30}, "status": status}))
+        pod(
+            "Never",
+            &["a"],
+            json!({"metadata": {"deletionTimestamp": "2023-11-14T22:13:50Z", "deletionGracePeriodSeconds": 30}, "status": status}),
+        )
     };
     let mut known = observed(vec![exited("a", 0, 143, 0, 1)]);
     // First the status …

@@ -84,10 +84,7 @@ fn restart_wait(spec: &ContainerSpec, container: &Container, around: Surrounding
         return Some(problem);
     }
     (delay_seconds > 0).then(|| {
-        waiting(
-            "CrashLoopBackOff",
-            Some(format!("back-off {delay_seconds}s restarting failed container={} pod={}", spec.name, around.pod)),
-        )
+        waiting("CrashLoopBackOff", Some(format!("back-off {delay_seconds}s restarting failed container={} pod={}", spec.name, around.pod)))
     })
 }
 
@@ -125,10 +122,7 @@ fn container_id(id: &str) -> String {
 pub fn terminated(id: &str, exit: &Exit) -> ContainerState {
     let (reason, message) = match &exit.start_error {
         Some(error) => ("StartError", Some(error.clone())),
-        None if exit.lost => (
-            "ContainerStatusUnknown",
-            Some("The container ended while its exit could not be recorded".to_owned()),
-        ),
+        None if exit.lost => ("ContainerStatusUnknown", Some("The container ended while its exit could not be recorded".to_owned())),
         None => {
             let reason = match exit.exit_code {
                 _ if exit.oom_killed => "OOMKilled",

@@ -14,6 +14,6 @@ pub mod status;
 pub mod step;
 
 #[cfg(test)]
-mod laws;
-#[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod laws;

@@ -30,12 +30,26 @@ pub struct Observed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sandbox {
     Absent,
-    Creating { failures: u32 },
+    Creating {
+        failures: u32,
+    },
     /// `current`: made or confirmed by this agent process. One that was found on disk is confirmed before anything starts in it.
-    Ready { ip: Option<String>, current: bool },
-    Failed { failures: u32, message: String, at: Timestamp },
-    Removing { failures: u32 },
-    RemoveFailed { failures: u32, at: Timestamp },
+    Ready {
+        ip: Option<String>,
+        current: bool,
+    },
+    Failed {
+        failures: u32,
+        message: String,
+        at: Timestamp,
+    },
+    Removing {
+        failures: u32,
+    },
+    RemoveFailed {
+        failures: u32,
+        at: Timestamp,
+    },
     Removed,
 }
 
@@ -129,20 +143,61 @@ impl From<ContainerState> for AttemptState {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
     SandboxCreating,
-    SandboxReady { ip: Option<String> },
-    SandboxFailed { message: String, at: Timestamp },
+    SandboxReady {
+        ip: Option<String>,
+    },
+    SandboxFailed {
+        message: String,
+        at: Timestamp,
+    },
     SandboxRemoving,
     SandboxRemoved,
-    SandboxRemoveFailed { at: Timestamp },
-    ImagePulling { container: String },
-    ImageReady { container: String },
-    ImageFailed { container: String, reason: ImageFailure, message: String, at: Timestamp },
-    Starting { container: String, attempt: u32, id: String },
+    SandboxRemoveFailed {
+        at: Timestamp,
+    },
+    ImagePulling {
+        container: String,
+    },
+    ImageReady {
+        container: String,
+    },
+    ImageFailed {
+        container: String,
+        reason: ImageFailure,
+        message: String,
+        at: Timestamp,
+    },
+    Starting {
+        container: String,
+        attempt: u32,
+        id: String,
+    },
     /// The attempt could not be made and left no trace: the same number is free again.
-    StartRefused { container: String, attempt: u32, reason: &'static str, message: String, at: Timestamp },
-    State { container: String, attempt: u32, id: String, image: String, image_id: String, state: AttemptState },
-    TerminateSent { container: String, attempt: u32, at: Timestamp },
-    KillSent { container: String, attempt: u32, at: Timestamp },
+    StartRefused {
+        container: String,
+        attempt: u32,
+        reason: &'static str,
+        message: String,
+        at: Timestamp,
+    },
+    State {
+        container: String,
+        attempt: u32,
+        id: String,
+        image: String,
+        image_id: String,
+        state: AttemptState,
+    },
+    TerminateSent {
+        container: String,
+        attempt: u32,
+        at: Timestamp,
+    },
+    KillSent {
+        container: String,
+        attempt: u32,
+        at: Timestamp,
+    },
     FinalDeleteDone,
     Discarded,
 }

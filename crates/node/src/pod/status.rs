@@ -29,11 +29,9 @@ pub fn status(pod: &Pod, observed: &Observed, now: Timestamp) -> PodStatus {
 
     let mut new = old.clone();
     new.phase = Some(phase(pod, pod_spec, observed, ending.as_ref()));
-    if let Some(ending) = &ending {
-        if let Some(reason) = ending.reason {
-            new.reason = Some(reason.to_owned());
-            new.message.clone_from(&ending.message);
-        }
+    if let Some((reason, ending)) = ending.as_ref().and_then(|ending| Some((ending.reason?, ending))) {
+        new.reason = Some(reason.to_owned());
+        new.message.clone_from(&ending.message);
     }
     new.start_time = Some(Time(spec::start_time(pod, observed.accepted_at)));
     new.host_ip = Some(HOST_IP.to_owned());
@@ -46,7 +44,9 @@ pub fn status(pod: &Pod, observed: &Observed, now: Timestamp) -> PodStatus {
         new.pod_ips = Some(vec![PodIP { ip: ip.clone() }]);
         new.pod_ip = Some(ip);
     }
-    if !refused && !(terminal && observed.containers.is_empty()) {
+    // A Pod that was refused has no containers to report on; of one that had ended before this agent began, all is said already.
+    let reported = refused || (terminal && observed.containers.is_empty());
+    if !reported {
         let initialized = initialized(pod_spec, observed);
         let title = format!(
             "{}_{}({})",
@@ -132,13 +132,8 @@ fn verdicts(pod_spec: &PodSpec, observed: &Observed, new: &PodStatus, old: &PodS
     let sandbox_up = matches!(observed.sandbox, Sandbox::Ready { .. }) && (ended.is_none() || live);
     let ready_to_start = Verdict { type_: "PodReadyToStartContainers", holds: sandbox_up, reason: None, message: None };
 
-    let unfinished: Vec<&str> = new
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .filter(|status| !status.ready)
-        .map(|status| status.name.as_str())
-        .collect();
+    let unfinished: Vec<&str> =
+        new.init_container_statuses.iter().flatten().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
     let init = if unfinished.is_empty() && (new.init_container_statuses.is_some() || spec::init_containers(pod_spec).is_empty()) {
         Verdict { reason: ended.filter(|reason| *reason == "PodCompleted"), ..Verdict::holds("Initialized") }
     } else {

@@ -85,7 +85,9 @@ pub fn step(desired: Option<&Pod>, observed: &Observed, now: Timestamp) -> Vec<P
 /// The object is gone: kill, clean, forget. No grace: whoever forced the deletion waived it.
 fn gone(observed: &Observed, now: Timestamp) -> Vec<PodAction> {
     let mut actions = Vec::new();
-    if observed.live().any(|(_, _, attempt)| attempt.state == AttemptState::Starting) || matches!(observed.sandbox, Sandbox::Creating { .. }) {
+    if observed.live().any(|(_, _, attempt)| attempt.state == AttemptState::Starting)
+        || matches!(observed.sandbox, Sandbox::Creating { .. })
+    {
         // What is being made is waited for, so that it cannot appear after the removal.
         return actions;
     }

@@ -73,21 +73,16 @@ pub fn container_spec(from: &Ingredients<'_>) -> Result<(ContainerSpec, Plan), C
 /// The normalised reference that the Pod's own text stands for, as container runtimes report it.
 fn image_name(container: &Container, image: &Image) -> String {
     let asked = container.image.clone().unwrap_or_default();
-    let tail = if asked.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) { asked.clone() } else { format!("{asked}:latest") };
-    image
-        .references
-        .iter()
-        .find(|reference| **reference == tail || reference.ends_with(&format!("/{tail}")))
-        .cloned()
-        .unwrap_or(asked)
+    let tail =
+        if asked.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) { asked.clone() } else { format!("{asked}:latest") };
+    image.references.iter().find(|reference| **reference == tail || reference.ends_with(&format!("/{tail}"))).cloned().unwrap_or(asked)
 }
 
 fn security(pod: &Pod, container: &Container) -> Security {
     let own = container.security_context.as_ref();
     let capabilities = own.and_then(|own| own.capabilities.as_ref());
-    let profile = own
-        .and_then(|own| own.seccomp_profile.as_ref())
-        .or_else(|| pod.spec.as_ref()?.security_context.as_ref()?.seccomp_profile.as_ref());
+    let profile =
+        own.and_then(|own| own.seccomp_profile.as_ref()).or_else(|| pod.spec.as_ref()?.security_context.as_ref()?.seccomp_profile.as_ref());
     Security {
         read_only_root: own.and_then(|own| own.read_only_root_filesystem) == Some(true),
         add_capabilities: capabilities.and_then(|list| list.add.clone()).unwrap_or_default(),

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
+use super::ConfigError;
 use super::downward::{self, NodeFacts};
 use super::expand::expand;
 use super::sources::Sources;
-use super::ConfigError;
 
 type Data = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
@@ -84,12 +84,7 @@ fn referenced(
     Err(ConfigError("env[].valueFrom names no source that is supported".into()))
 }
 
-fn whole<'a>(
-    data: &'a Data,
-    kind: &str,
-    name: &str,
-    optional: Option<bool>,
-) -> Result<Option<&'a BTreeMap<String, Vec<u8>>>, ConfigError> {
+fn whole<'a>(data: &'a Data, kind: &str, name: &str, optional: Option<bool>) -> Result<Option<&'a BTreeMap<String, Vec<u8>>>, ConfigError> {
     match data.get(name) {
         Some(found) => Ok(Some(found)),
         None if optional == Some(true) => Ok(None),
@@ -171,7 +166,10 @@ mod tests {
         let cases: Vec<(Value, &str)> = vec![
             (json!({"env": [{"name": "V", "value": "x"}]}), "V=x"),
             (json!({"env": [{"name": "V"}]}), "V="),
-            (json!({"env": [{"name": "A", "value": "1"}, {"name": "V", "value": "$(A)$(B)"}, {"name": "B", "value": "2"}]}), "A=1 V=1$(B) B=2"),
+            (
+                json!({"env": [{"name": "A", "value": "1"}, {"name": "V", "value": "$(A)$(B)"}, {"name": "B", "value": "2"}]}),
+                "A=1 V=1$(B) B=2",
+            ),
             (json!({"env": [{"name": "V", "value": "1"}, {"name": "V", "value": "$(V)2"}]}), "V=12"),
             (field("metadata.name"), "V=p"),
             (field("metadata.namespace"), "V=n"),
@@ -192,7 +190,10 @@ mod tests {
             (json!({"env": [{"name": "V", "valueFrom": {"secretKeyRef": {"name": "sec", "key": "k"}}}]}), "V=from-secret"),
             (json!({"env": [{"name": "V", "valueFrom": {"secretKeyRef": {"name": "no", "key": "k", "optional": true}}}]}), ""),
             (json!({"env": [{"name": "V", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "no", "optional": true}}}]}), ""),
-            (json!({"envFrom": [{"configMapRef": {"name": "cm"}}, {"prefix": "S_", "secretRef": {"name": "sec"}}]}), "k=from-map S_1bad=x S_k=from-secret"),
+            (
+                json!({"envFrom": [{"configMapRef": {"name": "cm"}}, {"prefix": "S_", "secretRef": {"name": "sec"}}]}),
+                "k=from-map S_1bad=x S_k=from-secret",
+            ),
             (json!({"envFrom": [{"configMapRef": {"name": "cm"}}], "env": [{"name": "k", "value": "own"}]}), "k=own"),
             (json!({"envFrom": [{"configMapRef": {"name": "no", "optional": true}}]}), ""),
         ];
@@ -205,7 +206,8 @@ mod tests {
 
     #[test]
     fn image_variables_come_first_and_are_not_referenced() {
-        let got = run(json!({"env": [{"name": "PATH", "value": "/x"}, {"name": "V", "value": "$(HOME)"}]}), &["PATH=/bin", "HOME=/root"]).unwrap();
+        let got = run(json!({"env": [{"name": "PATH", "value": "/x"}, {"name": "V", "value": "$(HOME)"}]}), &["PATH=/bin", "HOME=/root"])
+            .unwrap();
         assert_eq!(got, [("PATH", "/x"), ("HOME", "/root"), ("V", "$(HOME)")].map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
@@ -213,9 +215,15 @@ mod tests {
     fn missing_references_are_named() {
         let cases = [
             (json!({"env": [{"name": "V", "valueFrom": {"configMapKeyRef": {"name": "no", "key": "k"}}}]}), "configmap \"no\" not found"),
-            (json!({"env": [{"name": "V", "valueFrom": {"secretKeyRef": {"name": "sec", "key": "no"}}}]}), "couldn't find key no in secret \"sec\""),
+            (
+                json!({"env": [{"name": "V", "valueFrom": {"secretKeyRef": {"name": "sec", "key": "no"}}}]}),
+                "couldn't find key no in secret \"sec\"",
+            ),
             (json!({"envFrom": [{"secretRef": {"name": "no"}}]}), "secret \"no\" not found"),
-            (json!({"env": [{"name": "V", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}), "fieldRef.fieldPath \"spec.x\" is not supported"),
+            (
+                json!({"env": [{"name": "V", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}),
+                "fieldRef.fieldPath \"spec.x\" is not supported",
+            ),
         ];
         for (container, wanted) in cases {
             assert_eq!(run(container, &[]).unwrap_err().0, wanted);

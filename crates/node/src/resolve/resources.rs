@@ -81,7 +81,11 @@ pub fn container_resources(spec: &PodSpec, container: &Container, node_memory_by
         cpu_quota_micros: limit(resources, "cpu").map(|quantity| quantity.milli()).filter(|milli| *milli > 0).map(quota),
         memory_limit_bytes: memory,
         pids_limit: None,
-        oom_score_adj: Some(oom_score(qos_class(spec), request(resources, "memory").map_or(0, |quantity| quantity.value()), node_memory_bytes)),
+        oom_score_adj: Some(oom_score(
+            qos_class(spec),
+            request(resources, "memory").map_or(0, |quantity| quantity.value()),
+            node_memory_bytes,
+        )),
     })
 }
 
@@ -99,7 +103,8 @@ pub fn pod_resources(spec: &PodSpec) -> Resources {
     };
     let asked = total(&|container| Some(request(container.resources.as_ref(), "cpu").map_or(0, |quantity| quantity.milli())));
     let cpu = total(&|container| limit(container.resources.as_ref(), "cpu").map(|quantity| quantity.milli()).filter(|milli| *milli > 0));
-    let memory = total(&|container| limit(container.resources.as_ref(), "memory").map(|quantity| quantity.value()).filter(|bytes| *bytes > 0));
+    let memory =
+        total(&|container| limit(container.resources.as_ref(), "memory").map(|quantity| quantity.value()).filter(|bytes| *bytes > 0));
     Resources {
         cpu_shares: Some(shares(asked.unwrap_or(0))),
         cpu_quota_micros: cpu.map(quota),

@@ -14,12 +14,15 @@ const HOSTNAME_BYTES: usize = 63;
 pub fn sandbox_spec(pod: &Pod) -> SandboxSpec {
     let spec = pod.spec.clone().unwrap_or_default();
     let name = pod.metadata.name.clone().unwrap_or_default();
+    let own_network = spec.host_network != Some(true);
+    // With the node's network a Pod has the node's name too, as upstream.
+    let host = if own_network { spec.hostname.as_deref() } else { spec.node_name.as_deref() };
     SandboxSpec {
         id: pod.metadata.uid.clone().unwrap_or_default(),
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
-        hostname: hostname(spec.hostname.as_deref().filter(|hostname| !hostname.is_empty()).unwrap_or(&name)),
+        hostname: hostname(host.filter(|host| !host.is_empty()).unwrap_or(&name)),
         name,
-        own_network: spec.host_network != Some(true),
+        own_network,
         resources: resources::pod_resources(&spec),
     }
 }
@@ -32,7 +35,32 @@ fn hostname(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::hostname;
+    use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+    use super::{hostname, sandbox_spec};
+
+    #[test]
+    fn host_names_come_from_the_pod_or_from_the_node_whose_network_it_shares() {
+        let rows = [
+            (None, false, "pi"),
+            (Some("web"), false, "web"),
+            (Some(""), false, "pi"),
+            (None, true, "node-1"),
+            (Some("web"), true, "node-1"),
+        ];
+        for (hostname, host_network, expected) in rows {
+            let mut pod = Pod::default();
+            pod.metadata.name = Some("pi".into());
+            pod.spec = Some(PodSpec {
+                hostname: hostname.map(str::to_owned),
+                host_network: Some(host_network),
+                node_name: Some("node-1".into()),
+                ..PodSpec::default()
+            });
+            let spec = sandbox_spec(&pod);
+            assert_eq!((spec.hostname.as_str(), spec.own_network), (expected, !host_network), "{hostname:?}");
+        }
+    }
 
     #[test]
     fn host_names_are_cut_to_a_label() {

@@ -86,7 +86,10 @@ fn container_field(container: &Container) -> Option<&'static str> {
             container.env.iter().flatten().any(|variable| variable.value_from.as_ref().is_some_and(|from| from.file_key_ref.is_some())),
             "env[].valueFrom.fileKeyRef",
         ),
-        (container.resources.as_ref().is_some_and(|resources| resources.claims.as_ref().is_some_and(|list| !list.is_empty())), "resources.claims"),
+        (
+            container.resources.as_ref().is_some_and(|resources| resources.claims.as_ref().is_some_and(|list| !list.is_empty())),
+            "resources.claims",
+        ),
         (context.is_some_and(|context| context.privileged == Some(true)), "securityContext.privileged"),
         (context.is_some_and(|context| context.allow_privilege_escalation == Some(true)), "securityContext.allowPrivilegeEscalation"),
         (context.is_some_and(|context| context.proc_mount.as_deref().is_some_and(|mount| mount != "Default")), "securityContext.procMount"),
@@ -110,7 +113,10 @@ fn volume_field(volume: &Volume) -> Option<&'static str> {
         return first(&rows);
     }
     if let Some(source) = &volume.config_map {
-        return source.default_user.map(|_| "configMap.defaultUser").or_else(|| item_user(source.items.as_deref(), "configMap.items[].user"));
+        return source
+            .default_user
+            .map(|_| "configMap.defaultUser")
+            .or_else(|| item_user(source.items.as_deref(), "configMap.items[].user"));
     }
     if let Some(source) = &volume.secret {
         return source.default_user.map(|_| "secret.defaultUser").or_else(|| item_user(source.items.as_deref(), "secret.items[].user"));
@@ -144,7 +150,10 @@ mod tests {
                 json!({"containers": [{"name": "a"}], "initContainers": [{"name": "i", "restartPolicy": "Always"}]}),
                 Some("spec.initContainers[0].restartPolicy"),
             ),
-            (json!({"containers": [], "volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}), Some("spec.volumes[0].emptyDir.medium")),
+            (
+                json!({"containers": [], "volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}),
+                Some("spec.volumes[0].emptyDir.medium"),
+            ),
             (json!({"containers": [], "volumes": [{"name": "v", "emptyDir": {}}, {"name": "w", "hostPath": {"path": "/"}}]}), None),
             (
                 json!({"containers": [{"name": "a", "securityContext": {"privileged": true}}]}),

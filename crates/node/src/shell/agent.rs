@@ -34,8 +34,7 @@ pub async fn run(
 ) -> Result<(), String> {
     let on_disk = context.runtime.list().await.map_err(|error| format!("cannot read the record of containers: {error}"))?;
     let on_disk = on_disk.into_iter().map(|sandbox| (sandbox.id.clone(), sandbox)).collect();
-    let mut agent =
-        Agent { context, on_disk, workers: JoinSet::new(), updates: BTreeMap::new(), shutdown: shutdown.clone() };
+    let mut agent = Agent { context, on_disk, workers: JoinSet::new(), updates: BTreeMap::new(), shutdown: shutdown.clone() };
     // Unbounded: bounded by the changes of this node's Pods, and the watch handler must not block.
     let (sender, mut deltas) = mpsc::unbounded_channel();
     informer.add_handler(move |delta: &Delta<Pod>| {

@@ -14,7 +14,7 @@ pub mod paths;
 pub mod sandbox;
 pub mod sources;
 pub mod start;
-pub mod volume;
-pub mod worker;
 #[cfg(test)]
 mod tests;
+pub mod volume;
+pub mod worker;

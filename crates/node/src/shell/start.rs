@@ -73,8 +73,7 @@ async fn try_start(
         .ok_or_else(|| create(format!("image {reference:?} was removed before the container started")))?;
     let pod_spec = pod.spec.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let sources =
-        sources::fetch(context, namespace, &wanted(&pod_spec, container)).await.map_err(|error| config(error.to_string()))?;
+    let sources = sources::fetch(context, namespace, &wanted(&pod_spec, container)).await.map_err(|error| config(error.to_string()))?;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let ingredients = Ingredients {
         pod,

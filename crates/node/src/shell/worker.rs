@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use piecework_client::backoff::{Backoff, RetryLimits};
+use piecework_client::patch::{is_conflict, is_not_found};
 use piecework_runtime::{Error, SandboxStatus};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,10 +39,9 @@ enum Done {
     Failed(Write, String),
 }
 
-/// Writes that are tried again after a delay.
+/// Calls without an answer of their own that are tried again after a delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Write {
-    Status,
     Delete,
     Signal,
 }
@@ -247,7 +247,8 @@ impl Worker {
         }
         let context = Arc::clone(&self.context);
         let container = container.to_owned();
-        let image = self.observed.containers.get(&container).and_then(|known| known.attempts.get(&attempt)).map(|known| known.image.clone());
+        let image =
+            self.observed.containers.get(&container).and_then(|known| known.attempts.get(&attempt)).map(|known| known.image.clone());
         self.making.spawn(async move {
             let signal = if kill { SIGKILL } else { stop_signal(&context, image.as_deref()).await };
             let at = context.clock.now();
@@ -272,9 +273,7 @@ impl Worker {
             .live()
             .filter(|(_, _, attempt)| matches!(attempt.state, AttemptState::Running { .. }))
             .filter(|(_, _, attempt)| !self.followed.contains(&attempt.id))
-            .map(|(name, number, attempt)| {
-                (name.to_owned(), number, attempt.id.clone(), attempt.image.clone(), attempt.image_id.clone())
-            })
+            .map(|(name, number, attempt)| (name.to_owned(), number, attempt.id.clone(), attempt.image.clone(), attempt.image_id.clone()))
             .collect();
         for (container, attempt, id, image, image_id) in running {
             self.followed.insert(id.clone());
@@ -301,14 +300,18 @@ impl Worker {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(uid = %self.uid, %error, "a Pod's status was not written; trying again");
+                    // A Pod that is gone is no news: the watch is about to say so.
+                    if is_not_found(&error) || is_conflict(&error) {
+                        tracing::debug!(uid = %self.uid, %error, "a Pod's status was not written");
+                    } else {
+                        tracing::warn!(uid = %self.uid, %error, "a Pod's status was not written; trying again");
+                    }
                     self.status.failed(instant);
                 }
             },
             Ok(Done::Failed(write, error)) => {
                 tracing::warn!(uid = %self.uid, ?write, error, "trying again");
                 match write {
-                    Write::Status => self.status.failed(instant),
                     Write::Delete => self.delete.failed(instant),
                     Write::Signal => {
                         self.signalled.clear();
@@ -348,7 +351,8 @@ impl Worker {
         if let Next::Start { delay_seconds, .. } = outcome::next(policy, self.observed.containers.get(name))
             && delay_seconds > 0
         {
-            let (pod_name, namespace) = (pod.metadata.name.as_deref().unwrap_or_default(), pod.metadata.namespace.as_deref().unwrap_or_default());
+            let (pod_name, namespace) =
+                (pod.metadata.name.as_deref().unwrap_or_default(), pod.metadata.namespace.as_deref().unwrap_or_default());
             let message = format!("Back-off restarting failed container {name} in pod {pod_name}_{namespace}({})", self.uid);
             events::warning(&self.context, &pod, Some(name), "BackOff", message);
         }

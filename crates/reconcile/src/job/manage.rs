@@ -53,7 +53,7 @@ pub fn manage(situation: &Situation<'_>) -> Changes {
 fn wanted(spec: &JobSpec, active: usize, succeeded: i64) -> usize {
     let parallelism = i64::from(spec.parallelism.unwrap_or(1)).max(0);
     let want = match spec.completions {
-        // Work queue: after the first success nothing is started, and nothing running is disturbed. Fewer may still be asked for.
+        // Work queue: after the first success nothing is started, and nothing running is disturbed.
         None if succeeded > 0 => return active,
         None => parallelism,
         Some(completions) => (i64::from(completions) - succeeded).clamp(0, parallelism),

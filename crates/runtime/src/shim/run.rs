@@ -11,7 +11,7 @@ use std::{
 };
 
 use libcontainer::{container::builder::ContainerBuilder, syscall::syscall::SyscallType};
-use nix::sched::CloneFlags;
+use nix::{sched::CloneFlags, unistd::Uid};
 
 use super::{command::Report, executor::PieceworkExecutor, log::LogFile, oci, rootfs, supervise};
 use crate::{
@@ -92,6 +92,11 @@ fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, 
     let log = LogFile::open(&intent.spec.log_path).context(|| format!("open log {}", intent.spec.log_path.display()))?;
     let (stdout, stdout_end) = pipe()?;
     let (stderr, stderr_end) = pipe()?;
+    // Opening /dev/stdout checks the pipe's owner: it must be the container's user, as the other runtimes see to.
+    let owner = spec.process().as_ref().map(|process| Uid::from_raw(process.user().uid()));
+    for end in [&stdout_end, &stderr_end] {
+        nix::unistd::fchown(end.as_raw_fd(), owner, None).context(|| "give the output to the container's user".into())?;
+    }
     let (report, report_end) = Report::pair().context(|| "make a pipe".into())?;
     let executor = PieceworkExecutor::new(&intent.spec, &spec, report_end.as_raw_fd())?;
 

@@ -9,8 +9,8 @@ mod subnet;
 
 use std::{collections::BTreeSet, fs, fs::File, net::Ipv4Addr, os::fd::AsRawFd, sync::Mutex};
 
+use self::netlink::Netlink;
 pub use self::subnet::Subnet;
-use self::{netlink::Netlink, subnet::PREFIX};
 use super::{directories::Directories, records};
 use crate::{Error, error::Context as _};
 
@@ -53,9 +53,15 @@ impl Network {
         let subnet = self.ready(&mut state)?;
         let address = match wanted {
             Some(address) => address,
-            None => subnet
-                .allocate(&state.used, state.last)
-                .ok_or_else(|| Error::Failed(format!("all addresses of {}/{PREFIX} are in use", subnet.network)))?,
+            None => subnet.allocate(&state.used, state.last).ok_or_else(|| {
+                Error::Failed(format!(
+                    "all {} addresses of the Pod network {}/{} are in use, which is also what one Linux bridge can take: \
+                         wait for Pods to end, or use hostNetwork",
+                    subnet.capacity(),
+                    subnet.network,
+                    subnet.prefix
+                ))
+            })?,
         };
         state.used.insert(address);
         state.last = Some(address);
@@ -68,7 +74,7 @@ impl Network {
             None => {
                 let routes = fs::read_to_string("/proc/net/route").context(|| "read the host's routes".into())?;
                 let subnet = Subnet::choose(self.directories.hash() >> 24, &routes)
-                    .ok_or_else(|| Error::Unsupported("no free /24 network within 10.0.0.0/8 for Pods: check the host's routes".into()))?;
+                    .ok_or_else(|| Error::Unsupported("no free /22 network within 10.0.0.0/8 for Pods: check the host's routes".into()))?;
                 let record = self.directories.root().join(RECORD);
                 records::write(&record, &subnet, true).context(|| format!("write {}", record.display()))?;
                 state.subnet = Some(subnet);
@@ -87,7 +93,7 @@ impl Network {
         let mut netlink = Netlink::open().context(step)?;
         netlink.add_bridge(&name).context(step)?;
         let index = netlink.index(&name).context(step)?.ok_or_else(|| Error::Failed(format!("bridge {name} vanished")))?;
-        netlink.add_address(index, subnet.gateway(), PREFIX).context(step)?;
+        netlink.add_address(index, subnet.gateway(), subnet.prefix).context(step)?;
         netlink.set_up(index).context(step)?;
         nat::install(&self.directories.nft_table(), subnet, &name)?;
         // Both the bridge and the interfaces that lead out must forward. Left on: other services may rely on it by now.
@@ -114,10 +120,18 @@ impl Network {
         netlink.add_pair(POD_INTERFACE, &outer, host.as_raw_fd()).context(step)?;
         let outer_index =
             host_netlink.0.index(&outer).context(step)?.ok_or_else(|| Error::Failed(format!("interface {outer} vanished")))?;
-        host_netlink.0.join_bridge(outer_index, bridge).context(step)?;
+        match host_netlink.0.join_bridge(outer_index, bridge) {
+            Err(error) if error.raw_os_error() == Some(libc::EXFULL) => {
+                return Err(Error::Failed(format!(
+                    "bridge {} has no free port for {address}: a Linux bridge takes 1023, wait for Pods to end or use hostNetwork",
+                    self.directories.bridge()
+                )));
+            }
+            result => result.context(step)?,
+        }
         let inner =
             netlink.index(POD_INTERFACE).context(step)?.ok_or_else(|| Error::Failed(format!("interface {POD_INTERFACE} vanished")))?;
-        netlink.add_address(inner, address, PREFIX).context(step)?;
+        netlink.add_address(inner, address, subnet.prefix).context(step)?;
         netlink.set_up(inner).context(step)?;
         netlink.add_default_route(subnet.gateway()).context(step)
     }

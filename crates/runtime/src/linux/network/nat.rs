@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::subnet::{PREFIX, Subnet};
+use super::subnet::Subnet;
 use crate::Error;
 
 /// Found through `PATH`.
@@ -34,7 +34,7 @@ pub fn remove(table: &str) -> Result<(), Error> {
 }
 
 fn rules(table: &str, subnet: Subnet, bridge: &str) -> String {
-    let network = format!("{}/{PREFIX}", subnet.network);
+    let network = format!("{}/{}", subnet.network, subnet.prefix);
     // Adding before deleting makes the deletion succeed whether or not the table was there.
     format!(
         "add table ip {table}\n\
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn only_traffic_that_leaves_is_masqueraded() {
-        let subnet = Subnet { network: std::net::Ipv4Addr::new(10, 4, 5, 0) };
+        let subnet = Subnet { network: std::net::Ipv4Addr::new(10, 4, 8, 0), prefix: 22 };
         let text = rules("piecework_a", subnet, "pwab");
-        assert!(text.contains("ip saddr 10.4.5.0/24 oifname != \"pwab\" masquerade"));
+        assert!(text.contains("ip saddr 10.4.8.0/22 oifname != \"pwab\" masquerade"));
         assert!(text.lines().all(|line| line.contains(" ip piecework_a")), "only our own table: {text}");
     }
 }
