@@ -12,7 +12,7 @@ mod server;
 mod signals;
 mod verbs;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 
@@ -62,10 +62,12 @@ async fn dispatch(command: arguments::Command) -> anyhow::Result<ExitCode> {
 /// Logs go to stderr; `RUST_LOG` overrides what `-v` chooses.
 fn init_tracing(verbose: u8) {
     let default = match verbose {
-        0 => "warn,piecework=info",
+        // kube logs each failed request, which the verbs report themselves.
+        0 => "warn,piecework=info,kube_client=off",
         1 => "info",
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).init();
 }

@@ -20,5 +20,9 @@ async fn client() -> anyhow::Result<kube::Client> {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.context(advice)?;
         return Ok(kube::Client::try_from(config)?);
     }
-    kube::Client::try_default().await.context(advice)
+    // The cause chain of the default configuration repeats itself: its innermost cause says what is wrong.
+    kube::Client::try_default().await.map_err(|error| {
+        let error = anyhow::Error::from(error);
+        anyhow::anyhow!("{advice}: {}", error.root_cause())
+    })
 }

@@ -115,7 +115,7 @@ fn only_known_certificates_get_in() {
     for path in ["/healthz", "/livez", "/readyz"] {
         assert_eq!(anonymous(path), "ok200", "{path}");
     }
-    for path in ["/api/v1/namespaces", "/apis", "/openapi/v3", "/metrics", "/api/v1/namespaces/default/secrets", "/nowhere"] {
+    for path in ["/version", "/api/v1/namespaces", "/apis", "/openapi/v3", "/metrics", "/api/v1/namespaces/default/secrets", "/nowhere"] {
         let said = anonymous(path);
         assert!(said.contains("Unauthorized") && said.ends_with("401"), "{path}: {said}");
     }

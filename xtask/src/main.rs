@@ -2,6 +2,7 @@
 //! Never part of the shipped binary, never run by a build.
 
 mod prune;
+mod sim;
 mod wire_numbers;
 mod zero_values;
 
@@ -9,7 +10,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask schema DEFINITIONS_JSON K8S_PB_SOURCE_DIRECTORY
+const USAGE: &str = "usage:
+  cargo xtask sim --seeds N [--seed S] [--journal]
+  cargo xtask schema DEFINITIONS_JSON K8S_PB_SOURCE_DIRECTORY
   DEFINITIONS_JSON          _definitions.json of the PyPI package kubernetes-validate 1.37.0 (v1.37.0-local)
   K8S_PB_SOURCE_DIRECTORY   `src` of crate k8s-pb 0.9.0, e.g. ~/.cargo/registry/src/*/k8s-pb-0.9.0/src
 writes crates/api/schema/{kubernetes,descriptions}.json";
@@ -18,6 +21,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["schema", definitions, numbers] => schema(PathBuf::from(definitions), PathBuf::from(numbers)),
+        ["sim", ref options @ ..] => sim::main(options),
         _ => bail!("{USAGE}"),
     }
 }

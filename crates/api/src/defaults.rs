@@ -12,10 +12,16 @@ pub const BACKOFF_LIMIT: i64 = 6;
 /// Seconds between SIGTERM and SIGKILL when nothing is said (spec/api.md 6.12).
 pub const TERMINATION_GRACE_PERIOD_SECONDS: i64 = 30;
 
+/// Finished Jobs that a CronJob keeps when nothing is said (spec/jobs.md 7.1).
+pub const SUCCESSFUL_JOBS_HISTORY_LIMIT: i64 = 3;
+/// The same for failed ones.
+pub const FAILED_JOBS_HISTORY_LIMIT: i64 = 1;
+
 /// Fills in the defaults of the kind.
 pub fn apply(kind: &Kind, object: &mut Value) {
     match kind.kind {
         "Job" => job(object),
+        "CronJob" => cron_job(object),
         "Pod" => {
             if let Some(spec) = object.get_mut("spec") {
                 pod_spec(spec);
@@ -63,13 +69,7 @@ fn job(object: &mut Value) {
     set(spec, "manualSelector", json!(false));
     let replacement = if unset(spec, "podFailurePolicy") { "TerminatingOrFailed" } else { "Failed" };
     set_text(spec, "podReplacementPolicy", replacement);
-    if let Some(policy) = spec.get_mut("podFailurePolicy") {
-        for rule in each(policy, "rules") {
-            for pattern in each(rule, "onPodConditions") {
-                set_text(pattern, "status", "True");
-            }
-        }
-    }
+    failure_policy(spec);
     if let Some(template) = spec.get_mut("template").and_then(|t| t.get_mut("spec")) {
         pod_spec(template);
     }
@@ -78,6 +78,30 @@ fn job(object: &mut Value) {
     let has_own = object["metadata"]["labels"].as_object().is_some_and(|own| !own.is_empty());
     if !has_own && labels.as_object().is_some_and(|l| !l.is_empty()) && object["metadata"].is_object() {
         object["metadata"]["labels"] = labels;
+    }
+}
+
+fn failure_policy(job_spec: &mut Value) {
+    if let Some(policy) = job_spec.get_mut("podFailurePolicy") {
+        for rule in each(policy, "rules") {
+            for pattern in each(rule, "onPodConditions") {
+                set_text(pattern, "status", "True");
+            }
+        }
+    }
+}
+
+/// Of the Job in it only the parts below the Job's own fields, as upstream: what a Job gets is decided when it is created (spec/jobs.md 7.1).
+fn cron_job(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) else { return };
+    set_text(spec, "concurrencyPolicy", "Allow");
+    set(spec, "suspend", json!(false));
+    set(spec, "successfulJobsHistoryLimit", json!(SUCCESSFUL_JOBS_HISTORY_LIMIT));
+    set(spec, "failedJobsHistoryLimit", json!(FAILED_JOBS_HISTORY_LIMIT));
+    let Some(job) = spec.get_mut("jobTemplate").and_then(|t| t.get_mut("spec")) else { return };
+    failure_policy(job);
+    if let Some(template) = job.get_mut("template").and_then(|t| t.get_mut("spec")) {
+        pod_spec(template);
     }
 }
 

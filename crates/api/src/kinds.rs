@@ -237,6 +237,18 @@ static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        group: "batch",
+        kind: "CronJob",
+        plural: "cronjobs",
+        singular: "cronjob",
+        short_names: &["cj"],
+        categories: &["all"],
+        definition: "io.k8s.api.batch.v1.CronJob",
+        subresources: &[STATUS],
+        has_generation: true,
+        ..PLAIN
+    },
+    Kind {
         group: "coordination.k8s.io",
         kind: "Lease",
         plural: "leases",
@@ -276,7 +288,7 @@ mod tests {
             assert!(kind.definition.ends_with(&format!(".{}", kind.kind)));
             assert_eq!(kind.singular, kind.kind.to_lowercase());
         }
-        assert!(by_kind("batch/v1", "CronJob").is_none(), "not published before its controller exists");
+        assert!(by_kind("batch/v1beta1", "CronJob").is_none(), "only what is served");
     }
 
     #[test]
@@ -290,6 +302,8 @@ mod tests {
         let job = by_kind("batch/v1", "Job").unwrap();
         assert_eq!((job.qualified_resource().as_str(), job.qualified_kind().as_str()), ("jobs.batch", "Job.batch"));
         assert_eq!(job.default_propagation, Propagation::Orphan);
+        let cron_job = by_kind("batch/v1", "CronJob").unwrap();
+        assert_eq!((cron_job.short_names, cron_job.default_propagation), (&["cj"][..], Propagation::Background));
         let pod = by_kind("v1", "Pod").unwrap();
         assert_eq!((pod.qualified_resource().as_str(), pod.qualified_kind().as_str()), ("pods", "Pod"));
         assert!(pod.graceful && pod.subresource("log").is_some() && pod.subresource("exec").is_none());

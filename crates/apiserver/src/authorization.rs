@@ -19,9 +19,9 @@ pub(crate) fn all_powerful(identity: &Identity) -> bool {
     identity.groups.iter().any(|group| ALL_POWERFUL.contains(&group.as_str()))
 }
 
-/// Whether a target is open to callers without a certificate (issue 2, item 7).
+/// Whether a target is open to callers without a certificate: health, and nothing else.
 pub(crate) fn open_to_all(target: &Target) -> bool {
-    matches!(target, Target::Health { .. } | Target::Version)
+    matches!(target, Target::Health { .. })
 }
 
 /// Refuses what the caller may not do. Discovery and questions about oneself are open to every known caller, as upstream's default roles have it.
@@ -34,7 +34,7 @@ pub(crate) fn authorize(caller: Option<&Identity>, target: &Target, verb: Verb, 
         return Ok(());
     }
     match target {
-        Target::CoreVersions | Target::Groups | Target::Group(_) | Target::Resources { .. } => Ok(()),
+        Target::Version | Target::CoreVersions | Target::Groups | Target::Group(_) | Target::Resources { .. } => Ok(()),
         Target::OpenApiV2 | Target::OpenApiV3Index | Target::OpenApiV3(_) => Ok(()),
         Target::Virtual { resource, .. } if resource.about_oneself => Ok(()),
         Target::Resource(resource) => Err(forbidden(identity, verb, resource)),

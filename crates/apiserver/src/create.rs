@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     body, bootstrap,
     failure::{Failure, Outcome},
-    identifiers, keys, namespaces,
+    keys, namespaces,
     negotiation::{self, Shape},
     render,
     respond::Answer,
@@ -51,7 +51,7 @@ pub(crate) async fn insert(
     if !meta::resource_version(&object).is_empty() {
         return Err(Status::internal("resourceVersion should not be set on objects to be created").into());
     }
-    reset_metadata(kind, namespace, &mut object)?;
+    reset_metadata(state, kind, namespace, &mut object)?;
     if let Some(namespace) = namespace.filter(|_| kind.namespaced()) {
         namespaces::accepts_new(state, kind, meta::name(&object), namespace).await?;
     }
@@ -62,7 +62,7 @@ pub(crate) async fn insert(
     for _ in 0..tries {
         let mut candidate = object.clone();
         if generate {
-            name = names::generate(&base, identifiers::suffix());
+            name = names::generate(&base, state.identifiers.suffix());
             candidate["metadata"]["name"] = Value::String(name.clone());
         }
         let warnings = prepare(state, kind, &mut candidate)?;
@@ -76,7 +76,7 @@ pub(crate) async fn insert(
 }
 
 /// Fields that only the server sets are dropped; uid and namespace are set.
-fn reset_metadata(kind: &Kind, namespace: Option<&str>, object: &mut Value) -> Outcome<()> {
+fn reset_metadata(state: &State, kind: &Kind, namespace: Option<&str>, object: &mut Value) -> Outcome<()> {
     check_namespace(kind, namespace, object)?;
     let Some(fields) = object.as_object_mut() else { return Err(Status::bad_request("the body is not an object").into()) };
     let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Default::default()));
@@ -92,7 +92,7 @@ fn reset_metadata(kind: &Kind, namespace: Option<&str>, object: &mut Value) -> O
     ] {
         metadata.shift_remove(field);
     }
-    metadata.insert("uid".to_owned(), Value::String(identifiers::uid()));
+    metadata.insert("uid".to_owned(), Value::String(state.identifiers.uid()));
     match namespace.filter(|_| kind.namespaced()) {
         Some(namespace) => metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned())),
         None => metadata.shift_remove("namespace"),

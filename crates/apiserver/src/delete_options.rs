@@ -73,13 +73,21 @@ pub(crate) fn from_value(value: &Value) -> Outcome<DeleteOptions> {
             errors.push(FieldError::invalid("propagationPolicy", policy.clone(), detail));
         }
     }
+    // A precondition or a dryRun that cannot be read must stop the deletion, not be taken as absent.
     if let Some(preconditions) = present("preconditions") {
-        options.uid = preconditions["uid"].as_str().map(str::to_owned);
-        options.resource_version = preconditions["resourceVersion"].as_str().map(str::to_owned);
+        let preconditions = preconditions.as_object().ok_or_else(|| wrong("preconditions", "an object"))?;
+        let text = |field: &str| match preconditions.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(wrong(&format!("preconditions.{field}"), "a string")),
+        };
+        options.uid = text("uid")?;
+        options.resource_version = text("resourceVersion")?;
     }
     if let Some(values) = present("dryRun") {
-        let values = values.as_array().ok_or_else(|| wrong("dryRun", "a list of strings"))?;
-        options.dry_run = write_options::dry_run(values.iter().filter_map(Value::as_str), &mut errors);
+        let list_of_strings = || wrong("dryRun", "a list of strings");
+        let values: Option<Vec<&str>> = values.as_array().ok_or_else(list_of_strings)?.iter().map(Value::as_str).collect();
+        options.dry_run = write_options::dry_run(values.ok_or_else(list_of_strings)?.into_iter(), &mut errors);
     }
     if errors.is_empty() { Ok(options) } else { Err(Status::invalid_options("DeleteOptions", errors).into()) }
 }

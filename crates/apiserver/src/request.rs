@@ -15,7 +15,7 @@ use crate::{
     authentication::Caller,
     authorization, binding, create, delete, discovery,
     failure::{Failure, Outcome},
-    get, health, identifiers, impersonation, list, log, openapi, patch,
+    get, health, impersonation, list, log, openapi, patch,
     path::{self, ResourcePath, Target},
     query::Query,
     respond, reviews,
@@ -36,7 +36,7 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<Body>) -> Respons
     let target = path::parse(parts.uri.path());
     let query = Query::parse(parts.uri.query());
     let verb = verb::of(&parts.method, &target, &query);
-    let audit_id = audit_id(&parts.headers);
+    let audit_id = audit_id(&state, &parts.headers);
     let mut exchange = Exchange {
         state: state.clone(),
         caller: parts.extensions.get::<Caller>().map(|caller| caller.0.clone()),
@@ -71,10 +71,10 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<Body>) -> Respons
 }
 
 /// The client's `Audit-ID`, or a new one.
-fn audit_id(headers: &http::HeaderMap) -> HeaderValue {
+fn audit_id(state: &State, headers: &http::HeaderMap) -> HeaderValue {
     match headers.get("audit-id") {
         Some(sent) if !sent.is_empty() && sent.len() <= MAX_AUDIT_ID_BYTES => sent.clone(),
-        _ => HeaderValue::from_str(&identifiers::uid()).unwrap_or(HeaderValue::from_static("-")),
+        _ => HeaderValue::from_str(&state.identifiers.uid()).unwrap_or(HeaderValue::from_static("-")),
     }
 }
 

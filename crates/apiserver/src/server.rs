@@ -17,6 +17,7 @@ use crate::{
     decoded::DecodedObjects,
     discovery::Documents,
     event_expiry,
+    identifiers::Identifiers,
     metrics::Metrics,
     node_logs::NodeLogs,
     options::Options,
@@ -44,9 +45,22 @@ impl ApiServer {
     /// # Errors
     /// One line when the store refuses.
     pub async fn with_clock(options: Options, clock: Clock) -> Result<Self, String> {
+        Self::build(options, clock, Identifiers::default()).await
+    }
+
+    /// The same with uids and generated names that follow from `seed`: for simulations, whose runs must replay.
+    ///
+    /// # Errors
+    /// One line when the store refuses.
+    pub async fn replayable(options: Options, clock: Clock, seed: u64) -> Result<Self, String> {
+        Self::build(options, clock, Identifiers::of_seed(seed)).await
+    }
+
+    async fn build(options: Options, clock: Clock, identifiers: Identifiers) -> Result<Self, String> {
         let state = Arc::new(State {
             store: options.store,
             clock,
+            identifiers,
             decoded: DecodedObjects::default(),
             documents: Documents::new(&options.advertise),
             metrics: Metrics::default(),

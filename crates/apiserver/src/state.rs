@@ -10,14 +10,15 @@ use piecework_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    authentication::Identity, clock::Clock, decoded::DecodedObjects, discovery::Documents, metrics::Metrics, node_logs::NodeLogs,
-    query::Query,
+    authentication::Identity, clock::Clock, decoded::DecodedObjects, discovery::Documents, identifiers::Identifiers, metrics::Metrics,
+    node_logs::NodeLogs, query::Query,
 };
 
 /// One server.
 pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
+    pub(crate) identifiers: Identifiers,
     pub(crate) decoded: DecodedObjects,
     pub(crate) documents: Documents,
     pub(crate) metrics: Metrics,

@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
 use crate::{
     failure::{self, Outcome},
-    identifiers, keys, list,
+    keys, list,
     list_options::{self, ListOptions, Purpose},
     negotiation::{self, Shape},
     path::ResourcePath,
@@ -56,7 +56,8 @@ pub(crate) async fn watch(exchange: &Exchange, path: &ResourcePath) -> Outcome<R
         Err(StoreError::Compacted { requested, oldest }) => (None, VecDeque::from([writer.error(&failure::too_old(requested, oldest))])),
         Err(error) => return Err(error.into()),
     };
-    let seconds = options.timeout_seconds.unwrap_or_else(|| identifiers::between(DEFAULT_WATCH_SECONDS.0, DEFAULT_WATCH_SECONDS.1));
+    let seconds =
+        options.timeout_seconds.unwrap_or_else(|| exchange.state.identifiers.between(DEFAULT_WATCH_SECONDS.0, DEFAULT_WATCH_SECONDS.1));
     let mut bookmarks = tokio::time::interval(BOOKMARK_INTERVAL);
     bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     bookmarks.reset();

@@ -6,7 +6,7 @@ use crate::Tasks;
 use k8s_openapi::{
     Metadata,
     api::{
-        batch::v1::Job,
+        batch::v1::{CronJob, Job},
         core::v1::{ConfigMap, Namespace, Node, Pod, Secret, ServiceAccount},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -31,6 +31,7 @@ pub struct Watched<K> {
 
 pub struct Informers {
     pub jobs: Watched<Job>,
+    pub cron_jobs: Watched<CronJob>,
     pub pods: Watched<Pod>,
     pub nodes: Watched<Node>,
     pub namespaces: Watched<Namespace>,
@@ -82,6 +83,7 @@ impl Informers {
         });
         Informers {
             jobs,
+            cron_jobs: Watched::new(client),
             pods,
             nodes: Watched::new(client),
             namespaces: Watched::new(client),
@@ -93,6 +95,7 @@ impl Informers {
 
     pub fn run(self, tasks: &mut Tasks) {
         self.jobs.run(tasks);
+        self.cron_jobs.run(tasks);
         self.pods.run(tasks);
         self.nodes.run(tasks);
         self.namespaces.run(tasks);

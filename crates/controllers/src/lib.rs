@@ -3,6 +3,7 @@
 //! In: a client over any service, a clock. Out: writes through the front door. Never: a decision about an object (that is `reconcile` and `scheduler`),
 //! a private wire to the store, two workers on one key.
 
+pub mod cronjob;
 pub mod gc;
 mod informers;
 pub mod job;
@@ -23,19 +24,22 @@ pub struct Options {
     /// Cap of the Pod failure back-off: the seed's six minutes by default.
     pub job_backoff_cap: std::time::Duration,
     pub job_workers: usize,
+    /// Zone of CronJobs that name none: the machine's by default (spec/jobs.md 7.1).
+    pub local_zone: jiff::tz::TimeZone,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { job_backoff_cap: limits::JOB_BACKOFF_CAP, job_workers: limits::JOB_WORKERS }
+        Options { job_backoff_cap: limits::JOB_BACKOFF_CAP, job_workers: limits::JOB_WORKERS, local_zone: cronjob::machine_zone() }
     }
 }
 
-/// Runs job, garbage-collection, Pod-GC, namespace and scheduler shells until dropped. One client per component so that User-Agent and identity differ.
+/// Runs job, CronJob, garbage-collection, Pod-GC, namespace and scheduler shells until dropped. One client per component so that User-Agent and identity differ.
 pub async fn run(client: kube::Client, clock: Arc<dyn Clock>, options: Options) {
     let mut informers = Informers::new(&client);
     let mut tasks = Tasks::default();
     job::start(&mut informers, &client, &clock, &options, &mut tasks);
+    cronjob::start(&mut informers, &client, &clock, &options, &mut tasks);
     gc::start(&mut informers, &client, &mut tasks);
     podgc::start(&mut informers, &client, &clock, &mut tasks);
     namespaces::start(&mut informers, &client, &mut tasks);

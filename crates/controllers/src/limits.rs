@@ -8,6 +8,8 @@ use std::time::Duration;
 pub const JOB_BACKOFF_CAP: Duration = Duration::from_secs(360);
 /// Jobs worked on at the same time by default (spec/jobs.md 4.1).
 pub const JOB_WORKERS: usize = 5;
+/// CronJobs worked on at the same time (spec/jobs.md, appendix B).
+pub const CRON_JOB_WORKERS: usize = 5;
 /// Objects worked on at the same time by the garbage collector.
 pub const GC_WORKERS: usize = 5;
 /// Pods bound, or told unschedulable, at the same time.

@@ -10,7 +10,7 @@ use crate::{
     writes,
 };
 use k8s_openapi::api::{
-    batch::v1::Job,
+    batch::v1::{CronJob, Job},
     coordination::v1::Lease,
     core::v1::{ConfigMap, Event, Namespace, Pod, Secret, ServiceAccount},
 };
@@ -108,9 +108,10 @@ impl Shell {
     }
 }
 
-/// Everything that lives in a namespace; Jobs before their Pods, Events last.
-fn contents() -> [ApiResource; 7] {
+/// Everything that lives in a namespace; owners before what they own, Events last.
+fn contents() -> [ApiResource; 8] {
     [
+        ApiResource::erase::<CronJob>(&()),
         ApiResource::erase::<Job>(&()),
         ApiResource::erase::<Pod>(&()),
         ApiResource::erase::<ConfigMap>(&()),

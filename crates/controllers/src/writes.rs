@@ -25,7 +25,7 @@ pub enum Done {
 /// Removes one finalizer; with `unchanged` only if the object is still as the decision saw it. Out: the object as stored, or None when it was gone.
 pub async fn remove_finalizer<K>(api: &Api<K>, object: &ObjectRef, finalizer: &str, unchanged: bool) -> Result<Option<K>, Error>
 where
-    K: Resource + DeserializeOwned + Clone,
+    K: Resource + DeserializeOwned + Clone + Debug,
 {
     let mut metadata = json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [finalizer]});
     if unchanged {
@@ -33,22 +33,24 @@ where
     }
     match patch::<K>(api, &object.name, FIELD_MANAGER, &Patch::Strategic(json!({"metadata": metadata}))).await {
         Ok(stored) => Ok(Some(stored)),
-        Err(error) => finish(Err(error), unchanged).map(|_| None),
+        Err(error) => finish(api, object, error, unchanged).await.map(|_| None),
     }
 }
 
 /// Removes owner references by UID, if the object is still as the decision saw it.
 pub async fn drop_owners<K>(api: &Api<K>, object: &ObjectRef, owner_uids: &[String], finalizers: &[&str]) -> Result<Done, Error>
 where
-    K: Resource + DeserializeOwned + Clone,
+    K: Resource + DeserializeOwned + Clone + Debug,
 {
     let references: Vec<Value> = owner_uids.iter().map(|uid| json!({"$patch": "delete", "uid": uid})).collect();
     let mut metadata = json!({"uid": object.uid, "resourceVersion": object.resource_version, "ownerReferences": references});
     if !finalizers.is_empty() {
         metadata["$deleteFromPrimitiveList/finalizers"] = json!(finalizers);
     }
-    let outcome = patch::<K>(api, &object.name, FIELD_MANAGER, &Patch::Strategic(json!({"metadata": metadata}))).await;
-    finish(outcome.map(drop), true)
+    match patch::<K>(api, &object.name, FIELD_MANAGER, &Patch::Strategic(json!({"metadata": metadata}))).await {
+        Ok(_) => Ok(Done::Now),
+        Err(error) => finish(api, object, error, true).await,
+    }
 }
 
 /// DELETE of exactly that object. `grace` None: its own grace period.
@@ -62,14 +64,26 @@ where
         preconditions: Some(Preconditions { uid: Some(object.uid.clone()), resource_version: None }),
         ..DeleteParams::default()
     };
-    finish(api.delete(&object.name, &parameters).await.map(drop), false)
+    match api.delete(&object.name, &parameters).await {
+        Ok(_) => Ok(Done::Now),
+        Err(error) => finish(api, object, error, false).await,
+    }
 }
 
-/// With only the UID as precondition a conflict means that another object has taken the name.
-fn finish(outcome: Result<(), Error>, versioned: bool) -> Result<Done, Error> {
-    match outcome {
-        Ok(()) => Ok(Done::Now),
-        Err(error) if is_not_found(&error) || (!versioned && is_conflict(&error)) => Ok(Done::WasGone),
-        Err(error) => Err(error),
+/// With only the UID as precondition a conflict may mean that another object has taken the name, or (under contention) nothing but "try again". Taking
+/// the second for the first would count a Pod that still has its finalizer, so the server is asked which it is.
+async fn finish<K>(api: &Api<K>, object: &ObjectRef, error: Error, versioned: bool) -> Result<Done, Error>
+where
+    K: Resource + DeserializeOwned + Clone + Debug,
+{
+    if is_not_found(&error) {
+        return Ok(Done::WasGone);
+    }
+    if versioned || !is_conflict(&error) {
+        return Err(error);
+    }
+    match api.get_opt(&object.name).await? {
+        Some(present) if present.meta().uid.as_deref() == Some(object.uid.as_str()) => Err(error),
+        _ => Ok(Done::WasGone),
     }
 }

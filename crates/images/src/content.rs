@@ -50,6 +50,9 @@ pub struct Adding {
     _lock: File,
 }
 
+/// The directory of an unpacked layer, within its place in the store, that containers mount and lock.
+const LAYER_FILES: &str = "fs";
+
 /// `sha256:HEX` -> HEX. Digests were checked when they were parsed; anything else would be a path.
 fn hex_of(digest: &str) -> Result<&str, Error> {
     crate::reference::checked_digest(digest)
@@ -225,7 +228,7 @@ impl Content {
 
     fn unpack_layer(&self, digest: &str, diff_id: &str) -> Result<tempfile::TempDir, Error> {
         let staging = self.temporary_directory()?;
-        let fs_directory = staging.path().join("fs");
+        let fs_directory = staging.path().join(LAYER_FILES);
         fs::DirBuilder::new().mode(0o755).create(&fs_directory).map_err(|e| Error::io(format!("create {}", fs_directory.display()), e))?;
         let path = self.blob_path(digest)?;
         let blob = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
@@ -276,7 +279,7 @@ impl Content {
         let (manifest, configuration) = self.manifest(manifest_digest)?;
         let mut layers = Vec::new();
         for diff_id in &configuration.rootfs.diff_ids {
-            let path = self.layer_path(diff_id)?.join("fs");
+            let path = self.layer_path(diff_id)?.join(LAYER_FILES);
             if !path.is_dir() {
                 return Err(Error::Invalid(format!("the layer {} is missing; import or pull the image again", path.display())));
             }
@@ -288,7 +291,8 @@ impl Content {
         Ok(Image { id: manifest.config.digest, references, size_bytes, layers, config: configuration.image_config() })
     }
 
-    /// Removes blobs and layers that no reference reaches. Waits until nobody is adding.
+    /// Removes blobs and layers that no reference reaches, except what a container has locked: that goes with a later collection. Waits until
+    /// nobody is adding.
     pub fn collect_garbage(&self) -> Result<(), Error> {
         let lock = self.lock_file("content.lock")?;
         lock.lock().map_err(|e| Error::io("lock the image store", e))?;
@@ -311,6 +315,11 @@ impl Content {
             for entry in fs::read_dir(&directory).map_err(|e| Error::io(format!("read {}", directory.display()), e))? {
                 let entry = entry.map_err(|e| Error::io(format!("read {}", directory.display()), e))?;
                 if keep.contains(entry.file_name().to_string_lossy().as_ref()) {
+                    continue;
+                }
+                // Containers lock the layers that they run on (see the runtime's shim). A blob, or rubbish, is nobody's.
+                let layer = File::open(entry.path().join(LAYER_FILES)).ok();
+                if layer.as_ref().is_some_and(|layer| layer.try_lock().is_err()) {
                     continue;
                 }
                 // Away from its name first: a crash in the middle must not leave half a layer under it.

@@ -160,7 +160,7 @@ impl ImageStore {
     /// By reference (normalised first) or id.
     pub async fn get(&self, reference: &str) -> Result<Option<Image>, Error> {
         let (content, wanted) = (self.content.clone(), reference.to_string());
-        pull::blocking(move || {
+        pull::reading(move || {
             let index = content.references()?;
             match find(&content, &index, &wanted)? {
                 Some(manifest) => content.image(&manifest, &index).map(Some),

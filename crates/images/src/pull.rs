@@ -46,6 +46,15 @@ pub async fn pull(content: &Content, reference: &Reference) -> Result<Image, Err
     blocking(move || content.complete(&adding, &descriptor.digest, &digest, &names)).await
 }
 
+/// A few short reads: off the async threads, but in the caller on a runtime of one thread, so that simulations replay (when another thread is
+/// done, is chance).
+pub async fn reading<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::CurrentThread => work(),
+        _ => blocking(work).await,
+    }
+}
+
 /// Runs file work off the async threads.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -3,6 +3,7 @@
 //! In: objects as the caches show them, and the time as an argument. Out: plans that somebody else applies through the API.
 //! Never: a clock, randomness, I/O, logging, a `Result`, unordered iteration.
 
+pub mod cron;
 pub mod gc;
 pub mod job;
 pub mod label_selector;

@@ -140,6 +140,27 @@ async fn a_killed_shim_is_a_lost_container() {
 }
 
 #[tokio::test]
+async fn a_container_ends_with_its_shim_although_there_is_no_agent() {
+    if let Some(why) = unable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let root = prepare("tied");
+    run_and_kill_agent(&root);
+    let directory = root.join("runtime/sandboxes/p/containers").join(&long(&root).id);
+    let read = |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(directory.join(name)).unwrap()).unwrap() };
+    let number = |value: &serde_json::Value| value["pid"].as_i64().unwrap() as i32;
+    let (shim, init) = (number(&read("shim.json")["Shim"]), number(&read("running.json")["init"]));
+    let handle = piecework_runtime::linux::process::pidfd_open(init).unwrap();
+    // SAFETY: plain system call; the number is of a shim that this test started and that still runs.
+    assert_eq!(unsafe { libc::kill(shim, libc::SIGKILL) }, 0);
+    piecework_runtime::linux::process::ended(handle).await.unwrap();
+    let node = reopen(&root).await;
+    assert!(node.runtime.wait_container(&long(&root).id).await.unwrap().lost);
+    node.finish(&["p"]).await;
+}
+
+#[tokio::test]
 async fn a_container_that_was_given_up_is_never_run() {
     if let Some(why) = unable() {
         eprintln!("skipped: {why}");
@@ -200,7 +221,7 @@ async fn a_sandbox_is_repaired_when_its_namespaces_are_gone() {
     let (exit, log) = node.shell("p", "ip", "ip -4 -o addr show eth0 | tr -s ' ' | cut -d ' ' -f 4; ip route | head -1").await;
     let address = before[0].ip.clone().unwrap();
     assert_eq!(exit.exit_code, 0);
-    assert!(log.starts_with(&format!("{address}/24\ndefault via ")), "{log}");
+    assert!(log.starts_with(&format!("{address}/22\ndefault via ")), "{log}");
     node.finish(&["p"]).await;
 }
 

@@ -46,6 +46,10 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) -> Vec<St
             defaults::apply(kind, object);
             warnings::job(object)
         }
+        "CronJob" => {
+            object["status"] = json!({});
+            warnings::cron_job(object)
+        }
         "Pod" => {
             admit_pod(object);
             let class = quality_of_service(&object["spec"]);
@@ -86,7 +90,7 @@ pub fn prepare_update(kind: &Kind, new: &mut Value, old: &Value) -> Vec<String> 
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         metadata_map(new).insert("generation".into(), json!(generation + 1));
     }
-    vec![]
+    if kind.kind == "CronJob" { warnings::cron_job(new) } else { vec![] }
 }
 
 /// `/status` update: everything but status, labels, annotations, finalizers and ownerReferences kept from `old`

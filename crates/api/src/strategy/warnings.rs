@@ -2,7 +2,7 @@
 //!
 //! In: a prepared Job or Pod spec. Out: one sentence per surprise, starting with the field. Never: an error, a change.
 
-use crate::{meta, names};
+use crate::{cron, meta, names};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -19,15 +19,35 @@ pub fn job(job: &Value) -> Vec<String> {
         let why = wrong.join(", ");
         warnings.push(format!("metadata.name: Pod names and host names are made from it, a DNS label is recommended: [{why}]"));
     }
-    let spec = &job["spec"];
+    warnings.extend(job_spec(&job["spec"], "spec"));
+    warnings
+}
+
+/// A CronJob: that of its Job template, and a zone inside the schedule.
+pub fn cron_job(cron_job: &Value) -> Vec<String> {
+    let mut warnings = vec![];
+    let wrong = names::dns_label(meta::name(cron_job));
+    if !wrong.is_empty() {
+        let why = wrong.join(", ");
+        warnings.push(format!("metadata.name: names of Jobs and Pods are made from it, a DNS label is recommended: [{why}]"));
+    }
+    if cron_job["spec"]["schedule"].as_str().is_some_and(cron::mentions_zone) {
+        warnings.push("spec.schedule: TZ and CRON_TZ are not officially supported, use spec.timeZone".into());
+    }
+    warnings.extend(job_spec(&cron_job["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec"));
+    warnings
+}
+
+fn job_spec(spec: &Value, path: &str) -> Vec<String> {
+    let mut warnings = vec![];
     let above = |field: &str, limit: i64| spec[field].as_i64().is_some_and(|n| n > limit);
     if spec["completionMode"] == "Indexed" && above("completions", TRACKABLE_COMPLETIONS) && above("parallelism", TRACKABLE_PARALLELISM) {
         warnings.push(format!(
-            "spec.parallelism: with more than {TRACKABLE_PARALLELISM} and spec.completions above {TRACKABLE_COMPLETIONS}, \
+            "{path}.parallelism: with more than {TRACKABLE_PARALLELISM} and {path}.completions above {TRACKABLE_COMPLETIONS}, \
              completed indexes might not be trackable"
         ));
     }
-    warnings.extend(pod_spec(&spec["template"]["spec"], "spec.template.spec"));
+    warnings.extend(pod_spec(&spec["template"]["spec"], &format!("{path}.template.spec")));
     warnings
 }
 

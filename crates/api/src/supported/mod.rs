@@ -1,7 +1,7 @@
 //! Which fields this version honours. Every field is honoured or refused: a field (or value) in the table of refusals gives a Forbidden error
 //! that names it. `JOB`, `POD` and the two lists of honoured fields are data, for `docs/compat.md` and its test to read.
 //!
-//! In: a Job or Pod. Out: Forbidden errors, one per refused field. Never: a rule of the API itself (that is `validation`), never a silent drop.
+//! In: a Job, CronJob or Pod. Out: Forbidden errors, one per refused field. Never: a rule of the API itself (that is `validation`), never a silent drop.
 //! Single rows go away as features arrive. Accepted without effect yet, because nothing could differ: `automountServiceAccountToken` and
 //! `serviceAccountName` (no Pod gets a token: ServiceAccount tokens are a later issue), `enableServiceLinks` (there are no Services),
 //! `ports` without a host port (information only, as in the API).
@@ -43,13 +43,18 @@ pub enum When {
     KeysOther(&'static [&'static str]),
 }
 
-/// What this version does not run of a Job or Pod; empty for other kinds.
+/// What this version does not run of a Job, the Jobs of a CronJob, or a Pod; empty for other kinds.
 pub fn refusals(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let mut errors = vec![];
     match kind.kind {
         "Job" => {
             apply(JOB, &object["spec"], "spec", &mut errors);
             apply(POD, &object["spec"]["template"]["spec"], "spec.template.spec", &mut errors);
+        }
+        "CronJob" => {
+            let job = &object["spec"]["jobTemplate"]["spec"];
+            apply(JOB, job, "spec.jobTemplate.spec", &mut errors);
+            apply(POD, &job["template"]["spec"], "spec.jobTemplate.spec.template.spec", &mut errors);
         }
         "Pod" => apply(POD, &object["spec"], "spec", &mut errors),
         _ => {}

@@ -35,6 +35,17 @@ fn the_error_names_the_field() {
         refused("batch/v1", "Job", json!({"spec": {"ttlSecondsAfterFinished": 0}})),
         ["spec.ttlSecondsAfterFinished: Forbidden: piecework does not delete finished Jobs by itself yet"]
     );
+    assert_eq!(
+        refused(
+            "batch/v1",
+            "CronJob",
+            json!({"spec": {"suspend": true, "jobTemplate": {"spec": {"scheduling": {}, "template": {"spec": {"hostPID": true}}}}}})
+        ),
+        [
+            "spec.jobTemplate.spec.scheduling: Forbidden: piecework does not schedule groups of Pods",
+            "spec.jobTemplate.spec.template.spec.hostPID: Forbidden: piecework does not share the node's processes",
+        ]
+    );
     assert_eq!(refused("v1", "ConfigMap", json!({"spec": {"initContainers": [{}]}})), Vec::<String>::new());
 }
 

@@ -3,6 +3,7 @@
 //! In: an object and the time as an argument. Out: column definitions, one row of cells, row conditions. All columns are always sent;
 //! kubectl decides which are wide. Never: a clock, a lookup of other objects.
 
+mod cron_job;
 mod event;
 mod job;
 mod node;
@@ -27,6 +28,7 @@ const UNKNOWN: &str = "<unknown>";
 pub fn columns(kind: &Kind) -> Value {
     let columns: &[Column] = match kind.kind {
         "Job" => job::COLUMNS,
+        "CronJob" => cron_job::COLUMNS,
         "Pod" => pod::COLUMNS,
         "Event" => event::COLUMNS,
         "Node" => node::COLUMNS,
@@ -44,6 +46,7 @@ fn definition((name, kind, wide, description): &Column) -> Value {
 pub fn row(kind: &Kind, object: &Value, now: Timestamp) -> (Vec<Value>, Option<Value>) {
     match kind.kind {
         "Job" => (job::cells(object, now), None),
+        "CronJob" => (cron_job::cells(object, now), None),
         "Pod" => (pod::cells(object, now), pod::conditions(object)),
         "Event" => (event::cells(object, now), None),
         "Node" => (node::cells(object, now), None),

@@ -28,6 +28,7 @@ fn as_many_cells_as_columns_even_for_empty_objects() {
 fn column_names() {
     for (api_version, kind, expected) in [
         ("batch/v1", "Job", "Name,Status,Completions,Duration,Age,w:Containers,w:Images,w:Selector"),
+        ("batch/v1", "CronJob", "Name,Schedule,Timezone,Suspend,Active,Last Schedule,Age,w:Containers,w:Images,w:Selector"),
         ("v1", "Pod", "Name,Ready,Status,Restarts,Age,w:IP,w:Node,w:Nominated Node,w:Readiness Gates"),
         ("v1", "Node", "Name,Status,Roles,Age,Version,w:Internal-IP,w:External-IP,w:OS-Image,w:Kernel-Version,w:Container-Runtime"),
         ("v1", "Event", "Last Seen,Type,Reason,Object,w:Subobject,w:Source,Message,w:First Seen,w:Count,w:Name"),
@@ -187,5 +188,22 @@ fn other_kinds() {
         let mut object = object;
         object["metadata"] = json!({"name": "x", "creationTimestamp": time});
         assert_eq!(cells(api_version, kind, object), expected, "{kind}");
+    }
+}
+
+#[test]
+fn cron_job_cells() {
+    let containers = json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]);
+    let template = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    for (spec, status, expected) in [
+        (json!({"schedule": "@daily"}), json!({}), json!(["c", "@daily", "<none>", "False", 0, "<none>", "<unknown>", "", "", "<none>"])),
+        (
+            json!({"schedule": "* * * * *", "timeZone": "Europe/Paris", "suspend": true, "jobTemplate": template}),
+            json!({"active": [{"name": "c-1"}, {"name": "c-2"}], "lastScheduleTime": "2026-11-23T16:59:00Z"}),
+            json!(["c", "* * * * *", "Europe/Paris", "True", 2, "60s", "<unknown>", "a,b", "x,y", "<none>"]),
+        ),
+    ] {
+        let found = cells("batch/v1", "CronJob", json!({"metadata": {"name": "c"}, "spec": spec, "status": status}));
+        assert_eq!(json!(found), expected);
     }
 }

@@ -37,6 +37,18 @@ pub fn create(job: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if spec["manualSelector"] != true {
         generated_selector(job, old, errors);
     }
+    without_selector(spec, errors);
+    selector(spec, errors);
+    template(spec, errors);
+}
+
+/// The rules that hold for the spec of a Job that does not exist yet, in a CronJob; paths begin with `spec`.
+pub fn in_template(spec: &Value, errors: &mut Vec<FieldError>) {
+    without_selector(spec, errors);
+    template(spec, errors);
+}
+
+fn without_selector(spec: &Value, errors: &mut Vec<FieldError>) {
     numbers(spec, errors);
     mode(spec, errors);
     managed_by(spec, errors);
@@ -44,8 +56,6 @@ pub fn create(job: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     one_of(spec, "spec", "podReplacementPolicy", replacements, errors);
     job_policies::failure(spec, errors);
     job_policies::success(spec, errors);
-    selector(spec, errors);
-    template(spec, errors);
 }
 
 fn indexed_name(job: &Value, errors: &mut Vec<FieldError>) {

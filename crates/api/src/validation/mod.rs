@@ -5,6 +5,7 @@
 
 mod config;
 mod container;
+mod cron_job;
 mod environment;
 mod indexes;
 mod job;
@@ -49,6 +50,7 @@ pub fn rules(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     match kind.kind {
         "Job" => job::create(new, old, &mut errors),
+        "CronJob" => cron_job::spec(new, old, &mut errors),
         "Pod" => pod::create(new, &mut errors),
         "ConfigMap" => config::config_map(new, old, &mut errors),
         "Secret" => config::secret(new, old, &mut errors),
@@ -92,6 +94,8 @@ fn unique(errors: Vec<FieldError>) -> Vec<FieldError> {
     kept
 }
 
+#[cfg(test)]
+mod cron_job_tests;
 #[cfg(test)]
 mod job_tests;
 #[cfg(test)]

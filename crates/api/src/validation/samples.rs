@@ -15,6 +15,17 @@ pub(crate) fn job() -> Value {
     )
 }
 
+/// As the API server would store it, a greeting every minute.
+pub(crate) fn cron_job() -> Value {
+    prepared(
+        "batch/v1",
+        "CronJob",
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "hello", "namespace": "default", "uid": "U"},
+            "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "OnFailure",
+                "containers": [{"name": "hello", "image": "busybox:1.28", "command": ["date"]}]}}}}}}),
+    )
+}
+
 /// A small bare Pod.
 pub(crate) fn pod() -> Value {
     prepared(

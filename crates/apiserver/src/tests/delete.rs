@@ -114,3 +114,24 @@ async fn old_events_expire() {
     server.get(&format!("{events}/old")).await.expect(404);
     server.get(&format!("{events}/young")).await.expect(200);
 }
+
+#[tokio::test]
+async fn an_option_that_cannot_be_read_stops_the_deletion() {
+    let server = server().await;
+    server.post(JOBS, &job("pi")).await.expect(201);
+    let path = format!("{JOBS}/pi");
+    for (options, field) in [
+        (json!({"dryRun": [1]}), "dryRun"),
+        (json!({"dryRun": ["All", null]}), "dryRun"),
+        (json!({"dryRun": "All"}), "dryRun"),
+        (json!({"preconditions": 5}), "preconditions"),
+        (json!({"preconditions": {"uid": 5}}), "preconditions.uid"),
+        (json!({"preconditions": {"resourceVersion": 7}}), "preconditions.resourceVersion"),
+    ] {
+        let refused = server.delete(&path, Some(options)).await.expect(400);
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("DeleteOptions.{field} must be ")), "{message}");
+        let kept = server.get(&path).await.expect(200);
+        assert_eq!(kept["metadata"]["deletionTimestamp"], json!(null), "{field}");
+    }
+}

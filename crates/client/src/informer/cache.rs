@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kube::Resource;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 /// What changed for one object. Handlers see it after the cache shows it.
 #[derive(Debug)]
@@ -86,18 +86,19 @@ struct Contents<K> {
 /// A handle to the cache; clones share it. Reads never wait for the network.
 pub struct Cache<K> {
     contents: Arc<RwLock<Contents<K>>>,
-    synced: watch::Receiver<bool>,
+    /// Wakes those who wait in the order in which they came (a `watch` channel would wake them in random order, and runs would not replay).
+    synced: Arc<SetOnce<()>>,
 }
 
 impl<K> Clone for Cache<K> {
     fn clone(&self) -> Self {
-        Cache { contents: Arc::clone(&self.contents), synced: self.synced.clone() }
+        Cache { contents: Arc::clone(&self.contents), synced: Arc::clone(&self.synced) }
     }
 }
 
 impl<K> std::fmt::Debug for Cache<K> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Cache").field("objects", &self.read().objects.len()).field("synced", &*self.synced.borrow()).finish()
+        formatter.debug_struct("Cache").field("objects", &self.read().objects.len()).field("synced", &self.synced.initialized()).finish()
     }
 }
 
@@ -110,7 +111,7 @@ impl<K> Cache<K> {
         self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn new(synced: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(synced: Arc<SetOnce<()>>) -> Self {
         Cache { contents: Arc::new(RwLock::new(Contents { objects: BTreeMap::new(), indexes: BTreeMap::new() })), synced }
     }
 
@@ -147,15 +148,12 @@ impl<K> Cache<K> {
 
     /// Resolves when the first list is in the cache and was given to the handlers. Never resolves if the informer is dropped before.
     pub async fn synced(&self) {
-        let mut synced = self.synced.clone();
-        if synced.wait_for(|synced| *synced).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.synced.wait().await;
     }
 
     /// Whether `synced` would resolve at once.
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        self.synced.initialized()
     }
 
     pub(super) fn add_index(&self, name: String, function: IndexFunction<K>) {

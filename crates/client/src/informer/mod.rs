@@ -11,13 +11,14 @@ mod tests;
 
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Error, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep, timeout};
 
 pub use cache::{Cache, Delta, object_key};
@@ -47,7 +48,7 @@ pub struct Informer<K> {
     api: Api<K>,
     selectors: ListParams,
     cache: Cache<K>,
-    synced: watch::Sender<bool>,
+    synced: Arc<SetOnce<()>>,
     handlers: Vec<Handler<K>>,
     backoff: Backoff,
 }
@@ -70,8 +71,8 @@ where
 {
     /// `selectors`: the label and field selector are used, paging and versions are the informer's business.
     pub fn new(api: Api<K>, selectors: ListParams) -> (Informer<K>, Cache<K>) {
-        let (synced, receiver) = watch::channel(false);
-        let cache = Cache::new(receiver);
+        let synced = Arc::new(SetOnce::new());
+        let cache = Cache::new(Arc::clone(&synced));
         let informer = Informer { api, selectors, cache: cache.clone(), synced, handlers: Vec::new(), backoff: Backoff::new(RECONNECT) };
         (informer, cache)
     }
@@ -93,7 +94,8 @@ where
                 Ok((objects, version)) => {
                     let deltas = self.cache.replace(objects);
                     self.tell(&deltas);
-                    self.synced.send_replace(true);
+                    // Set before by an earlier list.
+                    let _ = self.synced.set(());
                     self.follow(version).await;
                 }
                 Err(reason) => {

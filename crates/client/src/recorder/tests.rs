@@ -209,3 +209,19 @@ async fn the_last_clone_leaves_nothing_unwritten() {
     }
     assert_eq!(told(&server).len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_object_sort_by_name_as_they_happened() {
+    let server = FakeServer::default();
+    // The clock stands still: nothing but the name tells the order.
+    let recorder = Recorder::new(server.client(), "kubelet", SetClock::new());
+    let published: Vec<String> = (0..40).map(|number| format!("message {number}")).collect();
+    for message in &published {
+        recorder.publish(note("pi", message));
+    }
+    recorder.flush().await;
+    let mut events = server.objects("events");
+    events.sort_by_key(|event| event["metadata"]["name"].as_str().unwrap().to_owned());
+    let listed: Vec<&str> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
+    assert_eq!(listed, published);
+}

@@ -39,12 +39,13 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     dropped: Arc<AtomicU64>,
     folds: Folds,
-    counter: u64,
+    /// Microsecond of the newest name: no two names of this writer share one.
+    last_named: u64,
 }
 
 impl Writer {
     pub(super) fn new(client: Client, source: EventSource, clock: Arc<dyn Clock>, dropped: Arc<AtomicU64>) -> Self {
-        Writer { client, source, clock, dropped, folds: Folds::new(FOLDED_EVENTS), counter: 0 }
+        Writer { client, source, clock, dropped, folds: Folds::new(FOLDED_EVENTS), last_named: 0 }
     }
 
     fn component(&self) -> &str {
@@ -137,9 +138,11 @@ impl Writer {
         }
     }
 
-    /// `<object name>.<16 hexadecimal digits>`, determined by the source, the object, the clock and a counter.
+    /// `<object name>.<16 hexadecimal digits>`: the time in microseconds, then digits that tell sources apart. Events of one object so sort by
+    /// name in the order they happened: clients list by name, and times inside an Event have only whole seconds.
     fn event_name(&mut self, note: &EventNote, now: Timestamp) -> String {
-        self.counter += 1;
+        let microsecond = u64::try_from(now.as_microsecond()).unwrap_or(0);
+        self.last_named = microsecond.max(self.last_named + 1);
         let object = &note.object;
         let texts = [
             self.source.component.as_deref(),
@@ -154,13 +157,11 @@ impl Writer {
             hash.add(text.unwrap_or_default().as_bytes());
             hash.add(&[0]);
         }
-        hash.add(&now.as_nanosecond().to_be_bytes());
-        hash.add(&self.counter.to_be_bytes());
         let mut stem = object.name.clone().unwrap_or_default();
         cut(&mut stem, NAME_LIMIT - SUFFIX_LENGTH);
         // A label of a name may not end in these.
         stem.truncate(stem.trim_end_matches(['.', '-']).len());
-        format!("{stem}.{:016x}", hash.0)
+        format!("{stem}.{:013x}{:03x}", self.last_named, hash.0 & 0xfff)
     }
 }
 

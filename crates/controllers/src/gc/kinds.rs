@@ -61,6 +61,7 @@ impl Kinds {
             kinds: vec![
                 kind(&informers.pods.cache, true),
                 kind(&informers.jobs.cache, true),
+                kind(&informers.cron_jobs.cache, true),
                 kind(&informers.config_maps.cache, true),
                 kind(&informers.secrets.cache, true),
                 kind(&informers.service_accounts.cache, true),

@@ -20,7 +20,7 @@ use piecework_client::{
     clock::Clock,
     informer::Cache,
     owner::object_reference,
-    patch::{Patch, patch},
+    patch::{Patch, is_conflict, patch},
     recorder::{EventNote, EventType, Recorder},
 };
 use piecework_reconcile::{
@@ -105,6 +105,12 @@ impl Run<'_> {
         self.applier.memory.learn(&self.uid, fact);
     }
 
+    /// The Pod as the cache shows it now.
+    fn shown(&self, pod: &ObjectRef) -> Option<Arc<Pod>> {
+        let key = format!("{}/{}", pod.namespace, pod.name);
+        self.applier.pods.get(&key).filter(|shown| ownership::uid(&shown.metadata) == pod.uid)
+    }
+
     async fn stage(&mut self, stage: Stage) -> Result<(), ApplyError> {
         match stage {
             Stage::ReleasePods(pods) => {
@@ -139,8 +145,7 @@ impl Run<'_> {
     async fn strip(&self, pod: &ObjectRef, unchanged: bool) -> Result<(), ApplyError> {
         let stored =
             writes::remove_finalizer(&self.pods, pod, TRACKING_FINALIZER, unchanged).await.map_err(request("remove a finalizer"))?;
-        let key = format!("{}/{}", pod.namespace, pod.name);
-        let overtaken = || match self.applier.pods.get(&key).filter(|shown| ownership::uid(&shown.metadata) == pod.uid) {
+        let overtaken = || match self.shown(pod) {
             None => true,
             Some(shown) => {
                 let written = stored.as_ref().and_then(|stored| version(&stored.metadata));
@@ -153,7 +158,10 @@ impl Run<'_> {
 
     async fn delete(&self, pod: &ObjectRef, uncounted: bool) -> Result<(), ApplyError> {
         let pod_uid = pod.uid.clone();
-        self.learn(Fact::DeletionAsked { pod_uid: pod_uid.clone(), at: self.applier.clock.now() });
+        // Somebody else's deletion may have come into the cache since the decision; waiting to see it once more would hold the Job up.
+        let overtaken = || self.shown(pod).is_none_or(|shown| shown.metadata.deletion_timestamp.is_some());
+        let asked = Fact::DeletionAsked { pod_uid: pod_uid.clone(), at: self.applier.clock.now() };
+        self.applier.memory.learn_unless(&self.uid, asked, overtaken);
         let outcome = async {
             if uncounted {
                 self.strip(pod, true).await?;
@@ -171,7 +179,12 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.learn(Fact::DeletionFailed { pod_uid });
-                self.tell(EventType::Warning, "FailedDelete", format!("Error deleting: {error}"));
+                // A Pod that has changed since the decision is looked at again when the cache shows it; nothing went wrong.
+                if let ApplyError::Request { source, .. } = &error
+                    && !is_conflict(source)
+                {
+                    self.tell(EventType::Warning, "FailedDelete", format!("Error deleting: {}", said(source)));
+                }
                 Err(error)
             }
         }
@@ -212,7 +225,7 @@ impl Run<'_> {
             if let Some(error) = failed.into_iter().next() {
                 self.learn(Fact::CreationsFailed { count: asked(count + later.len()) });
                 if !namespace_terminating(&error) {
-                    self.tell(EventType::Warning, "FailedCreate", format!("Error creating: {error}"));
+                    self.tell(EventType::Warning, "FailedCreate", format!("Error creating: {}", said(&error)));
                 }
                 return Err(request("create a Pod")(error));
             }
@@ -227,8 +240,16 @@ fn version(meta: &ObjectMeta) -> Option<u64> {
     meta.resource_version.as_deref().and_then(|version| version.parse().ok())
 }
 
+/// The server's own words; kube's text repeats the whole Status in the notation of a debugger.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A creation refused because the namespace is going away is no news (spec/jobs.md 4.8).
-fn namespace_terminating(error: &kube::Error) -> bool {
+pub fn namespace_terminating(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -4,6 +4,8 @@
 //! Difference to upstream: Pod events are not held back for a second; they coalesce in the queue while a sync of the same Job runs.
 
 mod applier;
+#[cfg(test)]
+mod applier_tests;
 mod memory;
 mod orphans;
 
@@ -13,6 +15,7 @@ use crate::{
     limits,
     work::{Again, work},
 };
+pub(crate) use applier::namespace_terminating;
 use applier::{Applier, ApplyError};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};

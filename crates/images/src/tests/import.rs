@@ -72,6 +72,23 @@ async fn docker_archives() {
 }
 
 #[tokio::test]
+async fn removal_leaves_layers_that_a_container_has_locked_to_a_later_one() {
+    let work = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(&work.path().join("store")).unwrap();
+    layout(&work.path().join("a"), Some("x.example/a:1"), &two_layers(), Compression::Gzip);
+    let image = store.import(&work.path().join("a"), None).await.unwrap().remove(0);
+    let used = std::fs::File::open(&image.layers[0]).unwrap();
+    used.lock_shared().unwrap();
+    store.remove("x.example/a:1").await.unwrap();
+    assert_eq!(std::fs::read_to_string(image.layers[0].join("etc/one")).unwrap(), "1");
+    assert_eq!(count(&store.root.join("layers")), 1);
+    drop(used);
+    store.import(&work.path().join("a"), None).await.unwrap();
+    store.remove("x.example/a:1").await.unwrap();
+    assert_eq!(count(&store.root.join("layers")), 0);
+}
+
+#[tokio::test]
 async fn removal_keeps_what_others_share() {
     let work = tempfile::tempdir().unwrap();
     let store = ImageStore::open(&work.path().join("store")).unwrap();

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::context::Context;
+use super::disk;
 use super::paths::uid_of_log_directory;
 use super::worker::Worker;
 
@@ -116,8 +117,8 @@ impl Agent {
     /// What is on this machine of Pods that the API does not know: a worker without a Pod removes it.
     async fn sweep(&mut self) {
         let mut leftovers: BTreeSet<String> = self.on_disk.keys().cloned().collect();
-        leftovers.extend(names(self.context.paths.all_volumes()).await);
-        let logs = names(self.context.paths.logs()).await;
+        leftovers.extend(disk::names(self.context.paths.all_volumes()).await);
+        let logs = disk::names(self.context.paths.logs()).await;
         leftovers.extend(logs.iter().filter_map(|name| uid_of_log_directory(name)).map(str::to_owned));
         for uid in leftovers {
             if !self.updates.contains_key(&uid) {
@@ -126,14 +127,4 @@ impl Agent {
             }
         }
     }
-}
-
-async fn names(directory: std::path::PathBuf) -> Vec<String> {
-    let mut names = Vec::new();
-    if let Ok(mut entries) = tokio::fs::read_dir(directory).await {
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            names.extend(entry.file_name().into_string());
-        }
-    }
-    names
 }

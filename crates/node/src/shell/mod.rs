@@ -7,6 +7,7 @@ pub mod agent;
 pub mod context;
 pub mod deletion;
 pub mod desired;
+pub mod disk;
 pub mod events;
 pub mod follow;
 pub mod image;

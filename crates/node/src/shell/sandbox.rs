@@ -2,15 +2,12 @@
 //!
 //! In: the Pod or its uid. Out: one observation. Never: removes logs with the sandbox (they stay until the Pod object is gone).
 
-use std::io;
-use std::path::Path;
-
 use k8s_openapi::api::core::v1::Pod;
 use piecework_runtime::Error;
 
 use super::context::Context;
-use super::events;
 use super::paths::uid_of_log_directory;
+use super::{disk, events};
 use crate::pod::observed::Observation;
 use crate::resolve::sandbox::sandbox_spec;
 
@@ -38,7 +35,7 @@ pub async fn remove(context: &Context, uid: &str) -> Observation {
         }
     }
     let volumes = context.paths.volumes(uid);
-    if let Err(error) = remove_directory(&volumes).await {
+    if let Err(error) = disk::remove_directory(&volumes).await {
         tracing::warn!(uid, %error, path = %volumes.display(), "cannot remove volumes yet");
         return Observation::SandboxRemoveFailed { at: context.clock.now() };
     }
@@ -48,24 +45,13 @@ pub async fn remove(context: &Context, uid: &str) -> Observation {
 /// The last traces of a Pod that is gone: volumes and logs, found by uid because its name may be unknown by now.
 pub async fn discard(context: &Context, uid: &str) -> Observation {
     let mut leftovers = vec![context.paths.volumes(uid)];
-    if let Ok(mut entries) = tokio::fs::read_dir(context.paths.logs()).await {
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            if entry.file_name().to_str().and_then(uid_of_log_directory) == Some(uid) {
-                leftovers.push(entry.path());
-            }
-        }
-    }
+    let logs = context.paths.logs();
+    let names = disk::names(logs.clone()).await;
+    leftovers.extend(names.iter().filter(|name| uid_of_log_directory(name) == Some(uid)).map(|name| logs.join(name)));
     for path in leftovers {
-        if let Err(error) = remove_directory(&path).await {
+        if let Err(error) = disk::remove_directory(&path).await {
             tracing::warn!(uid, %error, path = %path.display(), "cannot remove the files of a Pod; the next start of the agent tries again");
         }
     }
     Observation::Discarded
-}
-
-async fn remove_directory(path: &Path) -> io::Result<()> {
-    match tokio::fs::remove_dir_all(path).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use piecework_runtime::{ContainerState, ContainerStatus};
 
 use super::context::Context;
-use super::{events, follow, sources, volume};
+use super::{disk, events, follow, sources, volume};
 use crate::pod::observed::{AttemptState, Observation};
 use crate::resolve::container::{Ingredients, container_spec};
 use crate::resolve::downward::NodeFacts;
@@ -87,14 +87,14 @@ async fn try_start(
     };
     let (specification, plan) = container_spec(&ingredients).map_err(|error| config(error.0))?;
     let logs = context.paths.container_logs(pod, &container.name);
-    tokio::task::spawn_blocking(move || {
+    disk::work(move || {
         for preparation in &plan.preparations {
             volume::prepare(preparation)?;
         }
         std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))
     })
     .await
-    .map_err(|error| create(error.to_string()))?
+    .map_err(create)?
     .map_err(create)?;
     // The semaphore is never closed; without a permit the start would only be less orderly.
     let _permit = context.starts.acquire().await.ok();

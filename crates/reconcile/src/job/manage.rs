@@ -3,6 +3,7 @@
 //! In: the Job, its active Pods, totals, the back-off record. Out: Pods to delete uncounted or a number to create. Never: both in one sync.
 
 use super::{backoff, known::BackoffRecord, known::Settings, pods, replacement, suspend};
+use crate::ownership::{self, TRACKING_FINALIZER};
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
 use std::sync::Arc;
@@ -68,8 +69,10 @@ fn delete(active: &[Arc<Pod>], count: usize) -> Changes {
     Changes { delete: order.into_iter().take(count.min(PODS_PER_SYNC)).cloned().collect(), cut, ..Changes::default() }
 }
 
-/// The smallest goes first: unassigned, Pending, not Ready, Ready for a shorter time, more restarts, newer; the UID breaks ties.
+/// The smallest goes first: untracked (its removal was cut off before the DELETE, and nobody would count it), unassigned, Pending, not Ready,
+/// Ready for a shorter time, more restarts, newer; the UID breaks ties.
 fn removal_rank(pod: &Pod) -> impl Ord + use<> {
+    let tracked = ownership::has_finalizer(&pod.metadata, TRACKING_FINALIZER);
     let assigned = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
     let phase = match pods::phase(pod) {
         "Pending" => 0,
@@ -79,6 +82,7 @@ fn removal_rank(pod: &Pod) -> impl Ord + use<> {
     let ready_since = pods::ready_condition(pod).filter(|(status, _)| *status == "True").map(|(_, since)| since);
     let newest_first = std::cmp::Reverse;
     (
+        tracked,
         assigned,
         phase,
         ready_since.is_some(),
@@ -119,6 +123,7 @@ mod tests {
         let pod = |name: &str, node: &str, phase: &str, created: i64| {
             let mut pod = Pod::default();
             pod.metadata.uid = Some(name.into());
+            pod.metadata.finalizers = (name != "half removed").then(|| vec![TRACKING_FINALIZER.into()]);
             pod.metadata.creation_timestamp =
                 Timestamp::from_second(created).ok().map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time);
             pod.spec.get_or_insert_default().node_name = Some(node.into());
@@ -130,8 +135,9 @@ mod tests {
             pod("new", "n", "Running", 2),
             pod("pending", "n", "Pending", 1),
             pod("unbound", "", "Pending", 0),
+            pod("half removed", "n", "Running", 0),
         ];
-        let order: Vec<_> = delete(&pods, 4).delete.iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect();
-        assert_eq!(order, ["unbound", "pending", "new", "old"]);
+        let order: Vec<_> = delete(&pods, 5).delete.iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect();
+        assert_eq!(order, ["half removed", "unbound", "pending", "new", "old"]);
     }
 }

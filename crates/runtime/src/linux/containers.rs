@@ -77,7 +77,7 @@ impl Shared {
             hostname: sandbox.spec.hostname,
             namespaces: Pins::of(&sandbox_directory, sandbox.spec.own_network).paths(),
             cgroup: self.directories.cgroup_container(&spec.sandbox, &spec.id),
-            etc: sandbox::etc_files(&sandbox_directory),
+            etc: sandbox.etc,
         };
         fs::create_dir_all(&directory).context(|| format!("make {}", directory.display()))?;
         records::write(&directory.join(records::CONTAINER), &intent, true).context(|| "write container.json".into())?;

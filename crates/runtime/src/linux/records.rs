@@ -34,8 +34,15 @@ pub struct Intent {
     pub namespaces: Vec<(String, PathBuf)>,
     /// `/piecework/<root>/<pod>/<container>` below each cgroup mount.
     pub cgroup: String,
-    /// Files bound over `/etc/…`: name in the sandbox directory, absolute.
-    pub etc: Vec<(PathBuf, String)>,
+    pub etc: Vec<EtcFile>,
+}
+
+/// A file that all containers of a Pod get over their image's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EtcFile {
+    /// Absolute, in the container.
+    pub target: String,
+    pub content: String,
 }
 
 /// Content of `shim.json`.
@@ -59,6 +66,7 @@ pub struct SandboxRecord {
     pub spec: crate::SandboxSpec,
     pub address: Option<std::net::Ipv4Addr>,
     pub created_at: Timestamp,
+    pub etc: Vec<EtcFile>,
 }
 
 /// Reads a record; `Ok(None)` if the file does not exist.

@@ -3,11 +3,7 @@
 //! In: a sandbox specification. Out: pinned namespaces, an address, cgroup, `/etc` files, a record.
 //! Never: shows a sandbox before it is complete (`sandbox.json` is written last), or after its address may belong to another.
 
-use std::{
-    fs,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-};
+use std::{fs, net::Ipv4Addr, path::Path};
 
 use super::{
     cgroup::Layout,
@@ -15,7 +11,7 @@ use super::{
     directories::Directories,
     namespaces::Pins,
     network::{HostNetlink, Network},
-    records::{self, SandboxRecord},
+    records::{self, EtcFile, SandboxRecord},
 };
 use crate::{Error, SandboxSpec, clock, error::Context as _};
 
@@ -77,20 +73,11 @@ fn make(
         Some(address) => machine.network.attach(address, host, &mut host_netlink),
         None => Ok(()),
     })?;
-    for (name, content) in
-        [("hostname", format!("{hostname}\n")), ("hosts", hosts(&hostname, address)), ("resolv.conf", resolver(spec.own_network))]
-    {
-        let path = directory.join(name);
-        fs::write(&path, content).context(|| format!("write {}", path.display()))?;
-    }
-    let record = SandboxRecord { spec: spec.clone(), address, created_at: clock::now() };
+    let etc = [("hostname", format!("{hostname}\n")), ("hosts", hosts(&hostname, address)), ("resolv.conf", resolver(spec.own_network))]
+        .map(|(name, content)| EtcFile { target: format!("/etc/{name}"), content });
+    let record = SandboxRecord { spec: spec.clone(), address, created_at: clock::now(), etc: etc.into() };
     records::write(&directory.join(records::SANDBOX), &record, true).context(|| "write sandbox.json".into())?;
     Ok(record)
-}
-
-/// Files of the sandbox that are bound over the containers' own.
-pub fn etc_files(directory: &Path) -> Vec<(PathBuf, String)> {
-    ["hostname", "hosts", "resolv.conf"].map(|name| (directory.join(name), format!("/etc/{name}"))).to_vec()
 }
 
 /// Removes the (containerless) sandbox with all traces. Idempotent.

@@ -84,6 +84,9 @@ impl Executor for PieceworkExecutor {
 impl PieceworkExecutor {
     fn confine(&self) -> Result<(), String> {
         reset_signals();
+        // Without its shim nobody would record how it ends: it ends then, also while no agent is there to see to it.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+            .map_err(|error| format!("tie the container to its shim: {error}"))?;
         for filter in self.filters.iter().flat_map(|filters| filters.iter()) {
             seccompiler::apply_filter(filter).map_err(|error| format!("apply the seccomp filter: {error}"))?;
         }

@@ -32,6 +32,7 @@ pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &La
     let who = user::resolve(root, &container.user, &container.supplemental_groups)?;
     let cwd = working_directory(root, container)?;
     let capabilities = granted(container, layout)?;
+    let etc = rootfs::write_etc(directory, &intent.etc)?;
     let build = || -> Result<Spec, OciSpecError> {
         let set: HashSet<Capability> = capabilities.iter().copied().collect();
         let process = ProcessBuilder::default()
@@ -66,7 +67,7 @@ pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &La
             .version("1.0.2")
             .root(RootBuilder::default().path(root).readonly(container.security.read_only_root).build()?)
             .process(process)
-            .mounts(mounts(directory, intent, layout)?)
+            .mounts(mounts(directory, intent, &etc, layout)?)
             .linux(linux)
             .build()?;
         spec.set_hostname(None);
@@ -140,13 +141,13 @@ fn device_rules() -> Result<Vec<libcontainer::oci_spec::runtime::LinuxDeviceCgro
     Ok(rules)
 }
 
-fn mounts(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(directory: &Path, intent: &Intent, etc: &[(PathBuf, String)], layout: &Layout) -> Result<Vec<Mount>, OciSpecError> {
     let mut all = Vec::new();
     for (target, kind, options) in confinement::MOUNTS {
         all.push(MountBuilder::default().destination(*target).typ(*kind).source(*kind).options(strings(options)).build()?);
     }
     all.extend(cgroup_mounts(intent, layout)?);
-    for (source, target) in &intent.etc {
+    for (source, target) in etc {
         all.push(bind(source, target, false)?);
     }
     if let Some(target) = &intent.spec.termination_message_path {

@@ -27,7 +27,7 @@ use crate::{
 
 /// The shim is killed after everything else when the machine runs out of memory; its containers are not.
 const SHIM_OOM_SCORE: &str = "-998";
-/// The name of libcontainer's state directory and of the bundle inside a container directory.
+/// The name of libcontainer's state directory and of the bundle inside the scratch.
 const OCI: &str = "oci";
 
 /// Runs the container of `directory`; the exit code of the shim process.
@@ -79,13 +79,15 @@ fn claim_and_run(directory: &Path) -> Result<(), Error> {
 struct Started {
     container: supervise::Supervised,
     running: Running,
+    /// Held until the container has ended.
+    _layers: Vec<fs::File>,
 }
 
 fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, Error> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).context(|| "make a mount namespace".into())?;
     let root = rootfs::mount(directory, &intent.spec)?;
-    let spec = oci::specification(directory, &root, intent, layout)?;
-    let bundle = directory.join(OCI);
+    let spec = oci::specification(directory, &root.path, intent, layout)?;
+    let bundle = directory.join(rootfs::SCRATCH).join(OCI);
     fs::create_dir_all(&bundle).context(|| format!("make {}", bundle.display()))?;
     spec.save(bundle.join("config.json")).map_err(|error| Error::Failed(format!("write the OCI specification: {error}")))?;
 
@@ -123,7 +125,7 @@ fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, 
         Ok(Running { init, started_at: clock::now() })
     })();
     match begun {
-        Ok(running) => Ok(Started { container: supervised, running }),
+        Ok(running) => Ok(Started { container: supervised, running, _layers: root.layers }),
         Err(error) => {
             supervised.kill();
             Err(error)
@@ -174,7 +176,6 @@ fn clean_up(directory: &Path, layout: &Layout, intent: &Intent) {
         eprintln!("shim: {error}");
     }
     rootfs::discard(directory);
-    let _ = fs::remove_dir_all(directory.join(OCI));
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {

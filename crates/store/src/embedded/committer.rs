@@ -121,10 +121,11 @@ impl Committer {
         }
     }
 
-    /// One transaction in the caller's own time, synced before it returns.
+    /// One transaction in the caller's own time; a strict one is synced before it returns, a relaxed one with the next strict one (or when overdue).
     pub(super) fn commit_now(&mut self, transaction: Transaction) -> Result<Committed, Error> {
         let (reply, mut answer) = oneshot::channel();
-        self.commit_synced(vec![Commit { transaction, reply }], false);
+        self.commit(vec![Commit { transaction, reply }]);
+        self.sync_overdue();
         self.tend_log();
         answer.try_recv().unwrap_or(Err(Error::Closed))
     }

@@ -39,7 +39,7 @@ pub enum CommitMode {
     /// In a thread of their own, in groups. What a server uses.
     #[default]
     Thread,
-    /// In the caller, one at a time, relaxed ones synced too. For simulations on tokio's paused clock: that clock runs away to the
+    /// In the caller, one at a time; relaxed ones are synced by the next strict commit, or when a later commit finds them overdue. For simulations on tokio's paused clock: that clock runs away to the
     /// next timer whenever a task waits for another thread, and runs would not replay. A commit then blocks its task for the sync.
     Caller,
 }

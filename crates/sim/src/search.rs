@@ -1,0 +1,53 @@
+//! Many seeds, and fewer faults for one that fails.
+//!
+//! In: seeds, a failing report. Out: the faults that the failure needs. Never: a verdict of its own; it only runs simulations.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{Report, faults::Injected, fixture::Fixture, simulate};
+
+/// Runs that shrinking may take.
+pub const SHRINKING_RUNS: usize = 60;
+
+/// Seeds that found a fault once: always run first. One per line, what follows the number says what it found.
+pub fn kept_seeds() -> Vec<u64> {
+    let lines = include_str!("../seeds.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+/// Switches off halves, quarters, … of the faults while the same law is still broken. Out: the last failing report.
+pub fn shrink(fixture: &Arc<Fixture>, report: Report) -> Report {
+    let Some(law) = report.violation.as_ref().map(|violation| violation.law) else { return report };
+    let mut best = report;
+    let mut runs = 0;
+    let mut parts = 1;
+    loop {
+        let faults = best.faults.clone();
+        let size = faults.len().div_ceil(parts).max(1);
+        let mut smaller = None;
+        for without in faults.chunks(size) {
+            if runs >= SHRINKING_RUNS {
+                return best;
+            }
+            runs += 1;
+            let gone: BTreeSet<&str> = without.iter().map(|fault| fault.id.as_str()).collect();
+            let kept = faults.iter().filter(|fault| !gone.contains(fault.id.as_str())).map(|fault: &Injected| fault.id.clone()).collect();
+            let again = simulate(fixture, best.seed, Some(Arc::new(kept)));
+            if again.violation.as_ref().is_some_and(|violation| violation.law == law) && again.faults.len() < faults.len() {
+                smaller = Some(again);
+                break;
+            }
+        }
+        match smaller {
+            Some(report) => {
+                best = report;
+                parts = parts.saturating_sub(1).max(2);
+            }
+            None if size <= 1 => return best,
+            None => parts = (parts * 2).min(faults.len()),
+        }
+        if best.faults.is_empty() {
+            return best;
+        }
+    }
+}
