@@ -79,7 +79,8 @@ impl House {
         });
         let mut house = Self { address, kubeconfig, apiserver, runtime: None, stop_agent, stop_api, agent: None, controllers, api };
         if plan.agent {
-            let shim = std::env::current_exe().context("find this program for shims")?;
+            // Not the path of this program: that may be replaced on disk while the server runs.
+            let shim = PathBuf::from("/proc/self/exe");
             let runtime = LinuxRuntime::open(LinuxOptions { root: plan.state.join("runtime"), shim, shim_args: vec!["shim".into()] })
                 .map_err(|error| anyhow::anyhow!("{error}"))?;
             let images = ImageStore::open(&plan.images)?;

@@ -9,3 +9,4 @@ pub mod job;
 pub mod label_selector;
 pub mod ownership;
 pub mod podgc;
+pub mod ttl;

@@ -116,6 +116,10 @@ impl fmt::Display for Injected {
 pub struct Faults {
     seed: u64,
     per_thousand: u64,
+    /// Requests at which their component, or the server, crashes.
+    crashes_per_thousand: u64,
+    /// Longest time that a request takes when nothing is wrong, in milliseconds.
+    latency: u64,
     /// Kinds of this seed: few at a time find what all together hide.
     kinds: BTreeSet<Kind>,
     allowed: Option<Arc<BTreeSet<String>>>,
@@ -130,7 +134,10 @@ impl Faults {
         let per_thousand = random.pick(&[0, 20, 50, 100, 200, 300]);
         let share = random.pick(&[250, 500, 1000]);
         let kinds = [WRITE, UPDATE, LIST, WATCH].concat().into_iter().filter(|_| random.chance(share)).collect();
-        Faults { seed, per_thousand, kinds, allowed, healed: false, asked: BTreeMap::new(), injected: Vec::new() }
+        let crashes_per_thousand = random.pick(&[0, 0, 2, 6, 20]);
+        // Without latency all that follows from one event happens in one instant, and no crash comes in between.
+        let latency = random.pick(&[0, 2, 30, 400]);
+        Faults { seed, per_thousand, crashes_per_thousand, latency, kinds, allowed, healed: false, asked: BTreeMap::new(), injected: Vec::new() }
     }
 
     /// From now on nothing goes wrong any more.
@@ -139,22 +146,31 @@ impl Faults {
     }
 
     /// The fault of a client's next request, with the numbers that decide its details.
-    pub fn draw(&mut self, client: &'static str, shape: Shape, what: &str) -> Option<(Kind, Random)> {
+    pub fn draw(&mut self, client: &'static str, shape: Shape, what: &str) -> (Option<Kind>, Random) {
         let number = self.asked.entry(client).or_insert(0);
         *number += 1;
         let number = *number;
-        if self.healed {
-            return None;
-        }
         let mut random = Random::of(self.seed, client, number);
+        if self.healed {
+            return (None, random);
+        }
+        let id = format!("{client}#{number}");
+        if random.chance(self.crashes_per_thousand) {
+            let own = if client == "agent" { Kind::CrashAgent } else { Kind::CrashControllers };
+            let kind = random.pick(&[own, own, Kind::CrashServer]);
+            return (self.inject(id, kind, what).then_some(kind), random);
+        }
         if !random.chance(self.per_thousand) {
-            return None;
+            return (None, random);
         }
         let kind = random.pick(shape.kinds());
-        if !self.kinds.contains(&kind) {
-            return None;
-        }
-        self.inject(format!("{client}#{number}"), kind, what).then_some((kind, random))
+        let fault = self.kinds.contains(&kind) && self.inject(id, kind, what);
+        (fault.then_some(kind), random)
+    }
+
+    /// Milliseconds that a request takes on its way.
+    pub fn latency(&self, random: &mut Random) -> u64 {
+        if self.healed { 0 } else { random.between(0, self.latency) }
     }
 
     /// Notes a fault, if this run has it.

@@ -5,7 +5,10 @@
 use std::{sync::Arc, time::Duration};
 
 use piecework_store::{Store, Watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     audit::{Audit, Violation, broken},
@@ -41,6 +44,16 @@ pub struct Simulation {
     changes: Option<Watch>,
     faults_seen: usize,
     crashes: u64,
+    /// Crashes in the middle of a request.
+    wanted: UnboundedReceiver<(Kind, u64)>,
+    restarts: Vec<(Instant, Component)>,
+}
+
+/// What the simulation has to do next.
+enum Next {
+    Batch(Option<Result<Vec<piecework_store::Change>, piecework_store::Error>>),
+    Crash(Kind, u64),
+    Time,
 }
 
 fn harness(error: impl ToString) -> Violation {
@@ -50,7 +63,7 @@ fn harness(error: impl ToString) -> Violation {
 impl Simulation {
     pub fn new(seed: u64, fixture: Arc<Fixture>, faults: Faults, journal: Journal) -> Result<Self, Violation> {
         let clock = SimulatedClock::start();
-        let wire = Wire::new(faults, clock.clone(), journal.clone());
+        let (wire, wanted) = Wire::new(faults, clock.clone(), journal.clone());
         let house = House::new(seed, fixture, Arc::clone(&wire), clock.clone()).map_err(harness)?;
         let (client, _) = wire.client("users", false);
         Ok(Simulation {
@@ -64,6 +77,8 @@ impl Simulation {
             changes: None,
             faults_seen: 0,
             crashes: 0,
+            wanted,
+            restarts: Vec::new(),
         })
     }
 
@@ -109,9 +124,10 @@ impl Simulation {
     /// Audits everything that happens until then.
     async fn follow_until(&mut self, until: Instant) -> Result<(), Violation> {
         loop {
-            let batch = {
+            let restart = self.restarts.iter().map(|(at, _)| *at).min().filter(|at| *at < until);
+            let next = {
                 let changes = &mut self.changes;
-                let next = async {
+                let batch = async {
                     match changes {
                         Some(changes) => changes.recv().await,
                         None => std::future::pending().await,
@@ -119,13 +135,51 @@ impl Simulation {
                 };
                 tokio::select! {
                     biased;
-                    batch = next => batch,
-                    () = sleep_until(until) => break,
+                    batch = batch => Next::Batch(batch),
+                    Some((kind, downtime)) = self.wanted.recv() => Next::Crash(kind, downtime),
+                    () = sleep_until(restart.unwrap_or(until)) => Next::Time,
                 }
             };
-            self.take(batch)?;
+            match (next, restart) {
+                (Next::Batch(batch), _) => self.take(batch)?,
+                (Next::Crash(kind, downtime), _) => {
+                    let component = match kind {
+                        Kind::CrashAgent => Component::Agent,
+                        Kind::CrashServer => Component::Server,
+                        _ => Component::Controllers,
+                    };
+                    self.crash(component).await?;
+                    self.restarts.push((Instant::now() + Duration::from_millis(downtime), component));
+                }
+                (Next::Time, Some(now)) => {
+                    let due: Vec<Component> = self.restarts.extract_if(.., |(at, _)| *at <= now).map(|(_, component)| component).collect();
+                    for component in due {
+                        self.restart(component).await?;
+                    }
+                }
+                (Next::Time, None) => break,
+            }
         }
         self.house.check_alive().await.map_err(harness)
+    }
+
+    async fn crash(&mut self, component: Component) -> Result<(), Violation> {
+        self.journal.note(&self.clock, || format!("crash of {component:?}"));
+        match component {
+            Component::Controllers => self.house.crash_controllers().await.map_err(harness),
+            Component::Agent => self.house.crash_agent().await.map_err(harness),
+            Component::Server => self.crash_server(),
+        }
+    }
+
+    async fn restart(&mut self, component: Component) -> Result<(), Violation> {
+        self.journal.note(&self.clock, || format!("start of {component:?}"));
+        match component {
+            Component::Controllers => self.house.start_controllers(),
+            Component::Agent => self.house.start_agent(),
+            Component::Server => self.start_server().await?,
+        }
+        Ok(())
     }
 
     fn take(&mut self, batch: Option<Result<Vec<piecework_store::Change>, piecework_store::Error>>) -> Result<(), Violation> {
@@ -154,9 +208,9 @@ impl Simulation {
     /// Does it; answers with what has to be tried again.
     async fn act(&mut self, action: Action) -> Result<Option<Action>, Violation> {
         let fault = match action {
-            Action::CrashControllers => Some(Kind::CrashControllers),
-            Action::CrashAgent => Some(Kind::CrashAgent),
-            Action::CrashServer => Some(Kind::CrashServer),
+            Action::Crash(Component::Controllers) => Some(Kind::CrashControllers),
+            Action::Crash(Component::Agent) => Some(Kind::CrashAgent),
+            Action::Crash(Component::Server) => Some(Kind::CrashServer),
             Action::ResetMachine => Some(Kind::ResetMachine),
             Action::Leap(_) => Some(Kind::ClockJump),
             _ => None,
@@ -184,12 +238,8 @@ impl Simulation {
             Action::DeletePod { job, choice, grace } => {
                 refused = self.users.delete_pod(&self.workload.jobs[*job].name, *choice, *grace).await.err();
             }
-            Action::CrashControllers => self.house.crash_controllers().await.map_err(harness)?,
-            Action::CrashAgent => self.house.crash_agent().await.map_err(harness)?,
-            Action::CrashServer => self.crash_server()?,
-            Action::Restart(Component::Controllers) => self.house.start_controllers(),
-            Action::Restart(Component::Agent) => self.house.start_agent(),
-            Action::Restart(Component::Server) => self.start_server().await?,
+            Action::Crash(component) => self.crash(*component).await?,
+            Action::Restart(component) => self.restart(*component).await?,
             Action::ResetMachine => self.house.machine.scripted.lose_all(),
             Action::Leap(seconds) => self.clock.leap(i64::try_from(*seconds).unwrap_or(0)),
         }
@@ -211,9 +261,9 @@ impl Simulation {
     async fn heal(&mut self) -> Result<(), Violation> {
         self.journal.note(&self.clock, || "healed".into());
         self.house.wire.faults().heal();
-        self.start_server().await?;
-        self.house.start_controllers();
-        self.house.start_agent();
+        for component in [Component::Server, Component::Controllers, Component::Agent] {
+            self.restart(component).await?;
+        }
         for job in &self.workload.jobs {
             // A Job that is gone or has ended takes no harm.
             let _ = self.users.parallelism(&job.name, 2).await;

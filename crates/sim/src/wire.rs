@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use piecework_apiserver::{ApiServer, Identity};
 use serde_json::json;
 use tokio::{
-    sync::SetOnce,
+    sync::{SetOnce, mpsc},
     time::{Instant, sleep},
 };
 use tower::{BoxError, ServiceExt};
@@ -33,6 +33,11 @@ use crate::{
     journal::Journal,
     random::Random,
 };
+
+/// Milliseconds after which a component that crashed in a request starts again.
+const DOWNTIMES: [u64; 4] = [5, 400, 4000, 40_000];
+/// How long a request waits whose component, or server, is about to crash.
+const UNANSWERED: Duration = Duration::from_secs(1);
 
 /// A running server and the news of its crash.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ pub struct Wire {
     pub faults: Mutex<Faults>,
     pub clock: SimulatedClock,
     pub journal: Journal,
+    /// Crashes that happen in the middle of a request, with the milliseconds until the restart.
+    crashes: mpsc::UnboundedSender<(Kind, u64)>,
 }
 
 /// One life of one client: cut for ever when its component crashes.
@@ -58,8 +65,11 @@ pub struct Link {
 }
 
 impl Wire {
-    pub fn new(faults: Faults, clock: SimulatedClock, journal: Journal) -> Arc<Self> {
-        Arc::new(Wire { served: Mutex::new(None), faults: Mutex::new(faults), clock, journal })
+    /// With the crashes that the requests bring about.
+    pub fn new(faults: Faults, clock: SimulatedClock, journal: Journal) -> (Arc<Self>, mpsc::UnboundedReceiver<(Kind, u64)>) {
+        // Unbounded: one entry per injected crash.
+        let (crashes, wanted) = mpsc::unbounded_channel();
+        (Arc::new(Wire { served: Mutex::new(None), faults: Mutex::new(faults), clock, journal, crashes }), wanted)
     }
 
     pub fn serve(&self, server: ApiServer) {
@@ -130,8 +140,15 @@ impl Link {
         let body = body.collect().await.map_err(|error| broken(&error.to_string()))?.to_bytes();
         let shape = shape(&parts);
         let what = format!("{} {}", parts.method, parts.uri.path());
-        let fault = if self.has_faults { self.wire.faults().draw(self.client, shape, &what) } else { None };
-        let Some((kind, mut random)) = fault else { return self.ask(&parts, &body).await };
+        if !self.has_faults {
+            return self.ask(&parts, &body).await;
+        }
+        let (fault, mut random) = self.wire.faults().draw(self.client, shape, &what);
+        let latency = self.wire.faults().latency(&mut random);
+        if latency > 0 {
+            sleep(Duration::from_millis(latency)).await;
+        }
+        let Some(kind) = fault else { return self.ask(&parts, &body).await };
         self.wire.journal.note(&self.wire.clock, || format!("fault {} {kind} {what}", self.client));
         let pause = Duration::from_millis(random.pick(&[1, 20, 300, 1500, 6000, 20_000]));
         match kind {
@@ -172,9 +189,17 @@ impl Link {
                 Ok(Response::new(Body::from(format!("{event}\n"))))
             }
             Kind::CutWatch => Ok(self.ask(&parts, &body).await?.map(|body| cut_off(body, pause, &mut random))),
-            Kind::CrashControllers | Kind::CrashAgent | Kind::CrashServer | Kind::ResetMachine | Kind::ClockJump => {
-                Err(broken("this fault is not one of requests"))
+            Kind::CrashControllers | Kind::CrashAgent | Kind::CrashServer => {
+                // Before or after the request is carried out; the answer never comes.
+                if random.chance(500) {
+                    self.ask(&parts, &body).await?;
+                }
+                // The simulation listens as long as it runs.
+                let _ = self.wire.crashes.send((kind, random.pick(&DOWNTIMES)));
+                sleep(UNANSWERED).await;
+                Err(broken("the answer never came"))
             }
+            Kind::ResetMachine | Kind::ClockJump => Err(broken("this fault is not one of requests")),
         }
     }
 

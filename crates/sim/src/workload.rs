@@ -21,9 +21,7 @@ pub enum Action {
         choice: u64,
         grace: Option<u64>,
     },
-    CrashControllers,
-    CrashAgent,
-    CrashServer,
+    Crash(Component),
     /// Whatever is down comes back.
     Restart(Component),
     ResetMachine,
@@ -58,13 +56,15 @@ impl Workload {
         let chaos = random.between(CHAOS_MILLISECONDS.0, CHAOS_MILLISECONDS.1);
         let jobs: Vec<PlannedJob> = (0..random.between(1, 4)).map(|number| planned(seed, number)).collect();
         let mut timeline = Vec::new();
-        for (index, _) in jobs.iter().enumerate() {
+        for (index, job) in jobs.iter().enumerate() {
             let created = random.between(0, chaos / 2);
             timeline.push((created, Action::CreateJob(index)));
             let later = |random: &mut Random| random.between(created, chaos);
             if random.chance(250) {
                 let at = later(&mut random);
-                let policy = random.pick(&["Background", "Foreground", "Orphan"]);
+                // Orphans that always fail and restart would keep their place on the node for ever.
+                let endless = job.script.failing == 1000 && job.manifest["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure";
+                let policy = random.pick(if endless { &["Background", "Foreground"] } else { &["Background", "Foreground", "Orphan"] });
                 timeline.push((at, Action::DeleteJob(index, policy)));
                 if random.chance(500) {
                     // The name is used again, while the old one may still be on its way out.
@@ -87,17 +87,11 @@ impl Workload {
 
 fn crashes(seed: u64, chaos: u64, timeline: &mut Vec<(u64, Action)>) {
     let mut random = Random::of(seed, "crashes", 0);
-    let parts = [
-        (Action::CrashControllers, Component::Controllers),
-        (Action::CrashAgent, Component::Agent),
-        (Action::CrashServer, Component::Server),
-    ];
-    for (crash, component) in parts {
+    for component in [Component::Controllers, Component::Agent, Component::Server] {
         for _ in 0..random.pick(&[0, 0, 1, 2, 4]) {
             let at = random.between(0, chaos);
-            let downtime = random.pick(&[10, 500, 3000, 30_000]);
-            timeline.push((at, crash.clone()));
-            timeline.push((at + downtime, Action::Restart(component)));
+            timeline.push((at, Action::Crash(component)));
+            timeline.push((at + random.pick(&[10, 500, 3000, 30_000]), Action::Restart(component)));
         }
     }
     if random.chance(100) {

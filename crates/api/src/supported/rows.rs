@@ -14,13 +14,9 @@ const fn row(pattern: &'static str, when: When, say: &'static str) -> Refusal {
 /// Refused fields of a Job's `spec`, beside its template.
 pub const JOB: &[Refusal] = &[
     row("completionMode", Other(&["NonIndexed"]), "does not run Indexed Jobs yet"),
-    row("suspend", True, "does not suspend Jobs yet"),
     row("backoffLimitPerIndex", Set, "does not count retries per index yet"),
     row("maxFailedIndexes", Set, "does not count failed indexes yet"),
-    row("podFailurePolicy", Present, "does not apply failure policies yet"),
     row("successPolicy", Present, "does not apply success policies yet"),
-    row("podReplacementPolicy", Other(&["TerminatingOrFailed"]), "replaces Pods as soon as they are terminating or failed"),
-    row("managedBy", Other(&["kubernetes.io/job-controller"]), "does not leave Jobs to other controllers yet"),
     row("ttlSecondsAfterFinished", Set, "does not delete finished Jobs by itself yet"),
     row("scheduling", Present, "does not schedule groups of Pods"),
 ];
@@ -152,6 +148,10 @@ pub const HONOURED_JOB: &[&str] = &[
     "backoffLimit",
     "selector.**",
     "manualSelector",
+    "managedBy",
+    "podFailurePolicy.**",
+    "podReplacementPolicy",
+    "suspend",
     "template.metadata.**",
     // Walked by itself, as a Pod's spec.
     "template.spec.**",

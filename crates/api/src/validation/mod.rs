@@ -7,7 +7,7 @@ mod config;
 mod container;
 mod cron_job;
 mod environment;
-mod indexes;
+pub mod indexes;
 mod job;
 mod job_policies;
 mod job_status;

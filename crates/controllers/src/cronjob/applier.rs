@@ -4,7 +4,7 @@
 
 use super::written::Written;
 use crate::{
-    job::namespace_terminating,
+    job::{namespace_terminating, said},
     writes::{self, Done, FIELD_MANAGER},
 };
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
@@ -97,7 +97,7 @@ impl Run<'_> {
             Ok(Done::Now) => self.tell(Event::normal("SuccessfulDelete", format!("Deleted job {}", job.name))),
             Ok(Done::WasGone) => {}
             Err(error) => {
-                self.tell(Event::warning("FailedDelete", format!("Deleted job: {error}")));
+                self.tell(Event::warning("FailedDelete", format!("Deleted job: {}", said(&error))));
                 return Err(error);
             }
         }
@@ -121,7 +121,7 @@ impl Run<'_> {
             }
             Err(error) if namespace_terminating(&error) => return Ok(()),
             Err(error) => {
-                self.tell(Event::warning("FailedCreate", format!("Error creating job: {error}")));
+                self.tell(Event::warning("FailedCreate", format!("Error creating job: {}", said(&error))));
                 return Err(error);
             }
         };

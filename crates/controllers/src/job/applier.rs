@@ -241,7 +241,7 @@ fn version(meta: &ObjectMeta) -> Option<u64> {
 }
 
 /// The server's own words; kube's text repeats the whole Status in the notation of a debugger.
-fn said(error: &kube::Error) -> String {
+pub fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => other.to_string(),

@@ -15,7 +15,7 @@ use crate::{
     limits,
     work::{Again, work},
 };
-pub(crate) use applier::namespace_terminating;
+pub(crate) use applier::{namespace_terminating, said};
 use applier::{Applier, ApplyError};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};

@@ -7,6 +7,8 @@ mod job;
 mod object;
 mod pod;
 mod rest;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
