@@ -74,6 +74,8 @@ impl House {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let controllers = plan.controllers.map(|options| {
+            let metrics = options.metrics.clone();
+            apiserver.show_metrics(move || metrics.text());
             let client = client(&apiserver, "system:piecework:controllers");
             tokio::spawn(piecework_controllers::run(client, clock.clone(), options))
         });

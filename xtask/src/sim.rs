@@ -3,17 +3,10 @@
 //! In: how many seeds, from which on. Out: seeds per second, faults by kind, and for a failure its seed, law, last events and a shrunk list of faults.
 //! Never: a verdict that one seed run again would not give.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use piecework_sim::{Report, faults::Kind, fixture::Fixture, search, simulate};
+use piecework_sim::{Report, faults::Kind, fixture::Fixture, search};
 
 /// Lines of a failing run that are printed.
 const LAST_EVENTS: usize = 60;
@@ -67,7 +60,13 @@ pub fn main(arguments: &[&str]) -> Result<()> {
     let seeds: Vec<u64> = kept.into_iter().chain(first..first + options.seeds).collect();
     #[allow(clippy::disallowed_methods)] // Seeds per second are real time.
     let began = Instant::now();
-    let totals = run(&fixture, &seeds, options.journal);
+    let mut totals = Totals::default();
+    search::simulate_all(&fixture, &seeds, |report| {
+        if options.journal {
+            println!("seed {}\n{}", report.seed, report.journal.join("\n"));
+        }
+        totals.add(report);
+    });
     let seconds = began.elapsed().as_secs_f64();
     tell(&totals, seconds);
     if totals.failed.is_empty() {
@@ -86,28 +85,6 @@ pub fn main(arguments: &[&str]) -> Result<()> {
     }
     println!("\n{count} of {} seeds break a law", seeds.len());
     std::process::exit(1)
-}
-
-/// One simulation is one thread; several run side by side.
-fn run(fixture: &Arc<Fixture>, seeds: &[u64], journal: bool) -> Totals {
-    let totals = Mutex::new(Totals::default());
-    let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = simulate(fixture, *seed, None);
-                    let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
-                    if journal {
-                        println!("seed {seed}\n{}", report.journal.join("\n"));
-                    }
-                    totals.add(report);
-                }
-            });
-        }
-    });
-    totals.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Totals {

@@ -4,6 +4,7 @@
 //! Never: I/O, a clock, randomness, logging, a network or file-system type. An object is a `serde_json::Value` whose shape was
 //! checked against the schema when it was decoded; typed views (`k8s_openapi`) are deserialised from it where rules need them.
 
+pub mod backoff_curve;
 pub mod cron;
 pub mod decode;
 pub mod defaults;

@@ -42,6 +42,7 @@ mod reviews;
 mod revisions;
 mod serve;
 mod server;
+mod service_accounts;
 mod state;
 mod update;
 mod verb;

@@ -102,7 +102,10 @@ async fn dispatch(exchange: &mut Exchange, target: &Target, verb: Verb, path: &s
         }
         Target::Metrics => {
             let revision = exchange.state.store.revision().await.ok();
-            let text = exchange.state.metrics.text(revision);
+            let mut text = exchange.state.metrics.text(revision);
+            if let Some(more) = exchange.state.more_metrics.get() {
+                text.push_str(&more());
+            }
             Ok(respond::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into()))
         }
         Target::CoreVersions => exchange.state.documents.core(headers),

@@ -64,6 +64,7 @@ impl ApiServer {
             decoded: DecodedObjects::default(),
             documents: Documents::new(&options.advertise),
             metrics: Metrics::default(),
+            more_metrics: OnceLock::new(),
             node_logs: NodeLogs::new(options.kubelet_client),
             root_ca: OnceLock::new(),
         });
@@ -79,6 +80,11 @@ impl ApiServer {
     pub async fn publish_root_ca(&self, ca_pem: &str) -> Result<(), String> {
         let _ = self.state.root_ca.set(ca_pem.to_owned());
         bootstrap::furnish_all(&self.state).await.map_err(|failure| format!("publishing the CA certificate: {failure}"))
+    }
+
+    /// Shows `text` on `/metrics` after the server's own counters: those of the controllers in this process. The first one given stays.
+    pub fn show_metrics(&self, text: impl Fn() -> String + Send + Sync + 'static) {
+        let _ = self.state.more_metrics.set(Arc::new(text));
     }
 
     /// The routes as a service whose requests are trusted to come from `identity` (for clients in this process): pass it to

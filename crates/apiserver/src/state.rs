@@ -14,6 +14,9 @@ use crate::{
     node_logs::NodeLogs, query::Query,
 };
 
+/// Writes metrics of other parts of this process in the Prometheus text format; called for every request of `/metrics`.
+pub(crate) type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// One server.
 pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
@@ -22,6 +25,8 @@ pub(crate) struct State {
     pub(crate) decoded: DecodedObjects,
     pub(crate) documents: Documents,
     pub(crate) metrics: Metrics,
+    /// What else `/metrics` shows; set once, by whoever puts this process together.
+    pub(crate) more_metrics: OnceLock<MetricsText>,
     pub(crate) node_logs: NodeLogs,
     /// Content of ConfigMap `kube-root-ca.crt`; nothing is published before it is known.
     pub(crate) root_ca: OnceLock<String>,

@@ -8,9 +8,11 @@ pub mod gc;
 mod informers;
 pub mod job;
 pub mod limits;
+pub mod metrics;
 pub mod namespaces;
 pub mod podgc;
 pub mod scheduling;
+mod ttl;
 mod work;
 mod writes;
 
@@ -26,20 +28,28 @@ pub struct Options {
     pub job_workers: usize,
     /// Zone of CronJobs that name none: the machine's by default (spec/jobs.md 7.1).
     pub local_zone: jiff::tz::TimeZone,
+    /// What the controllers count; whoever starts them shows its text.
+    pub metrics: Arc<metrics::Metrics>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { job_backoff_cap: limits::JOB_BACKOFF_CAP, job_workers: limits::JOB_WORKERS, local_zone: cronjob::machine_zone() }
+        Options {
+            job_backoff_cap: limits::JOB_BACKOFF_CAP,
+            job_workers: limits::JOB_WORKERS,
+            local_zone: cronjob::machine_zone(),
+            metrics: Arc::default(),
+        }
     }
 }
 
-/// Runs job, CronJob, garbage-collection, Pod-GC, namespace and scheduler shells until dropped. One client per component so that User-Agent and identity differ.
+/// Runs job, CronJob, TTL, garbage-collection, Pod-GC, namespace and scheduler shells until dropped. One client per component so that User-Agent and identity differ.
 pub async fn run(client: kube::Client, clock: Arc<dyn Clock>, options: Options) {
     let mut informers = Informers::new(&client);
     let mut tasks = Tasks::default();
     job::start(&mut informers, &client, &clock, &options, &mut tasks);
     cronjob::start(&mut informers, &client, &clock, &options, &mut tasks);
+    ttl::start(&mut informers, &client, &clock, &options, &mut tasks);
     gc::start(&mut informers, &client, &mut tasks);
     podgc::start(&mut informers, &client, &clock, &mut tasks);
     namespaces::start(&mut informers, &client, &mut tasks);

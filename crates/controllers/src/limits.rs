@@ -10,6 +10,8 @@ pub const JOB_BACKOFF_CAP: Duration = Duration::from_secs(360);
 pub const JOB_WORKERS: usize = 5;
 /// CronJobs worked on at the same time (spec/jobs.md, appendix B).
 pub const CRON_JOB_WORKERS: usize = 5;
+/// Finished Jobs looked at for their TTL at the same time.
+pub const TTL_WORKERS: usize = 2;
 /// Objects worked on at the same time by the garbage collector.
 pub const GC_WORKERS: usize = 5;
 /// Pods bound, or told unschedulable, at the same time.

@@ -137,7 +137,17 @@ impl Faults {
         let crashes_per_thousand = random.pick(&[0, 0, 2, 6, 20]);
         // Without latency all that follows from one event happens in one instant, and no crash comes in between.
         let latency = random.pick(&[0, 2, 30, 400]);
-        Faults { seed, per_thousand, crashes_per_thousand, latency, kinds, allowed, healed: false, asked: BTreeMap::new(), injected: Vec::new() }
+        Faults {
+            seed,
+            per_thousand,
+            crashes_per_thousand,
+            latency,
+            kinds,
+            allowed,
+            healed: false,
+            asked: BTreeMap::new(),
+            injected: Vec::new(),
+        }
     }
 
     /// From now on nothing goes wrong any more.

@@ -2,7 +2,13 @@
 //!
 //! In: seeds, a failing report. Out: the faults that the failure needs. Never: a verdict of its own; it only runs simulations.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::{Report, faults::Injected, fixture::Fixture, simulate};
 
@@ -13,6 +19,23 @@ pub const SHRINKING_RUNS: usize = 60;
 pub fn kept_seeds() -> Vec<u64> {
     let lines = include_str!("../seeds.txt").lines();
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+/// Simulates all seeds, one thread per simulation and as many as the machine has cores. The reports come in the order in which they are done.
+pub fn simulate_all(fixture: &Arc<Fixture>, seeds: &[u64], take: impl FnMut(Report) + Send) {
+    let (take, next) = (Mutex::new(take), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = simulate(fixture, *seed, None);
+                    let mut take = take.lock().unwrap_or_else(PoisonError::into_inner);
+                    (*take)(report);
+                }
+            });
+        }
+    });
 }
 
 /// Switches off halves, quarters, … of the faults while the same law is still broken. Out: the last failing report.

@@ -13,11 +13,6 @@ const fn row(pattern: &'static str, when: When, say: &'static str) -> Refusal {
 
 /// Refused fields of a Job's `spec`, beside its template.
 pub const JOB: &[Refusal] = &[
-    row("completionMode", Other(&["NonIndexed"]), "does not run Indexed Jobs yet"),
-    row("backoffLimitPerIndex", Set, "does not count retries per index yet"),
-    row("maxFailedIndexes", Set, "does not count failed indexes yet"),
-    row("successPolicy", Present, "does not apply success policies yet"),
-    row("ttlSecondsAfterFinished", Set, "does not delete finished Jobs by itself yet"),
     row("scheduling", Present, "does not schedule groups of Pods"),
 ];
 
@@ -146,11 +141,16 @@ pub const HONOURED_JOB: &[&str] = &[
     "completions",
     "activeDeadlineSeconds",
     "backoffLimit",
+    "backoffLimitPerIndex",
+    "completionMode",
     "selector.**",
     "manualSelector",
+    "ttlSecondsAfterFinished",
     "managedBy",
+    "maxFailedIndexes",
     "podFailurePolicy.**",
     "podReplacementPolicy",
+    "successPolicy.**",
     "suspend",
     "template.metadata.**",
     // Walked by itself, as a Pod's spec.

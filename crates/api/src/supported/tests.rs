@@ -32,10 +32,6 @@ fn the_error_names_the_field() {
         ]
     );
     assert_eq!(
-        refused("batch/v1", "Job", json!({"spec": {"ttlSecondsAfterFinished": 0}})),
-        ["spec.ttlSecondsAfterFinished: Forbidden: piecework does not delete finished Jobs by itself yet"]
-    );
-    assert_eq!(
         refused(
             "batch/v1",
             "CronJob",

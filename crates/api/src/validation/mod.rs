@@ -3,6 +3,7 @@
 //! In: a defaulted and prepared object, on update also the stored one. Out: field errors in a stable order: metadata, spec rules in the
 //! order of the spec, then refusals. Never: a lookup of other objects, a change, a stop at the first error.
 
+mod backoff_curve;
 mod config;
 mod container;
 mod cron_job;
@@ -49,8 +50,14 @@ pub fn rules(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         metadata::update(kind, new, old, &mut errors);
     }
     match kind.kind {
-        "Job" => job::create(new, old, &mut errors),
-        "CronJob" => cron_job::spec(new, old, &mut errors),
+        "Job" => {
+            backoff_curve::annotations(&new["metadata"], "metadata", &mut errors);
+            job::create(new, old, &mut errors);
+        }
+        "CronJob" => {
+            cron_job::spec(new, old, &mut errors);
+            backoff_curve::annotations(&new["spec"]["jobTemplate"]["metadata"], "spec.jobTemplate.metadata", &mut errors);
+        }
         "Pod" => pod::create(new, &mut errors),
         "ConfigMap" => config::config_map(new, old, &mut errors),
         "Secret" => config::secret(new, old, &mut errors),

@@ -106,6 +106,10 @@ async fn version_health_and_metrics() {
         metrics.text
     );
     assert!(metrics.text.contains("piecework_store_revision "));
+    assert!(!metrics.text.contains("other_total"));
+    server.api.show_metrics(|| "other_total 1\n".to_owned());
+    let metrics = server.get("/metrics").await.text;
+    assert!(metrics.contains("piecework_store_revision ") && metrics.ends_with("\nother_total 1\n"), "{metrics}");
     server.store.close().await.unwrap();
     let failing = server.get("/readyz").await;
     assert_eq!(failing.code, 500);

@@ -85,3 +85,63 @@ async fn an_unreachable_node_agent_is_an_internal_error() {
     server.get(&format!("{PODS}/p/log?container=none")).await.expect(400);
     server.get(&format!("{PODS}/p/log?tailLines=-1")).await.expect(422);
 }
+
+/// spec/api.md 6.12: the account a Pod names must exist; the account `default` always does.
+#[tokio::test]
+async fn a_pod_needs_its_service_account() {
+    let server = server().await;
+    let of = |name: &str, account: Value| {
+        let mut pod = pod(name);
+        pod["spec"]["serviceAccountName"] = account;
+        pod
+    };
+    let refused = |name: &str| format!("pods \"{name}\" is forbidden: error looking up service account default/builder: serviceaccount \"builder\" not found");
+    let status = server.post(PODS, &of("p", json!("builder"))).await.expect(403);
+    assert_eq!((status["message"].as_str(), status["reason"].as_str()), (Some(refused("p").as_str()), Some("Forbidden")));
+    server.post(&format!("{PODS}?dryRun=All"), &of("p", json!("builder"))).await.expect(403);
+    let mut old_name = pod("p");
+    old_name["spec"]["serviceAccount"] = json!("builder");
+    server.post(PODS, &old_name).await.expect(403);
+    assert_eq!(server.get(&format!("{PODS}/p")).await.code, 404);
+
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    server.post(accounts, &json!({"metadata": {"name": "builder"}})).await.expect(201);
+    server.post(PODS, &of("p", json!("builder"))).await.expect(201);
+    // The account of another namespace is none of this one.
+    server.post("/api/v1/namespaces", &json!({"metadata": {"name": "other"}})).await.expect(201);
+    server.post("/api/v1/namespaces/other/pods", &of("p", json!("builder"))).await.expect(403);
+    // The account may go while its Pod lives on.
+    server.delete(&format!("{accounts}/builder"), None).await.expect(200);
+    server.merge(&format!("{PODS}/p"), &json!({"metadata": {"labels": {"a": "b"}}})).await.expect(200);
+
+    server.delete(&format!("{accounts}/default"), None).await.expect(200);
+    server.post(&format!("{PODS}?dryRun=All"), &pod("q")).await.expect(201);
+    assert_eq!(server.get(&format!("{accounts}/default")).await.code, 404);
+    server.post(PODS, &pod("q")).await.expect(201);
+    server.get(&format!("{accounts}/default")).await.expect(200);
+}
+
+/// Whoever sees a new namespace on a watch may create a Pod at once.
+#[tokio::test]
+async fn no_pod_is_too_early_for_a_new_namespace() {
+    let server = server().await;
+    let mut namespaces = server.watch("/api/v1/namespaces?watch=true&resourceVersion=1").await;
+    let create = async {
+        for number in 0..20 {
+            server.post("/api/v1/namespaces", &json!({"metadata": {"name": format!("n{number}")}})).await.expect(201);
+        }
+    };
+    let follow = async {
+        for _ in 0..20 {
+            let name = loop {
+                let event = namespaces.next().await.unwrap();
+                let name = event["object"]["metadata"]["name"].as_str().unwrap().to_owned();
+                if event["type"] == "ADDED" && name.starts_with('n') {
+                    break name;
+                }
+            };
+            server.post(&format!("/api/v1/namespaces/{name}/pods"), &pod("early")).await.expect(201);
+        }
+    };
+    tokio::join!(follow, create);
+}

@@ -36,6 +36,7 @@ pub(crate) fn start(informers: &mut Informers, client: &Client, tasks: &mut Task
     let kinds = Arc::new(Kinds::new(informers));
     follow(&mut informers.pods, &kinds, &queue);
     follow(&mut informers.jobs, &kinds, &queue);
+    follow(&mut informers.cron_jobs, &kinds, &queue);
     follow(&mut informers.nodes, &kinds, &queue);
     follow(&mut informers.config_maps, &kinds, &queue);
     follow(&mut informers.secrets, &kinds, &queue);

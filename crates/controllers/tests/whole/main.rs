@@ -4,5 +4,6 @@
 
 mod cluster;
 mod collection;
+mod cronjobs;
 mod jobs;
 mod scheduling;

@@ -52,6 +52,13 @@ fn written(cron_job: &CronJob, times: &Times, planned: Timestamp) -> String {
     planned.to_zoned(TimeZone::fixed(offset)).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+/// The time that this controller made the Job for; None for one that somebody else made. Name and annotation must agree.
+pub fn planned_for(cron_job: &CronJob, job: &Job) -> Option<Timestamp> {
+    let planned: Timestamp = job.metadata.annotations.as_ref()?.get(SCHEDULED_TIMESTAMP)?.parse().ok()?;
+    let number: i64 = job.metadata.name.as_deref()?.strip_prefix(cron_job.metadata.name.as_deref()?)?.strip_prefix('-')?.parse().ok()?;
+    [1, MINUTE].iter().any(|unit| planned.as_second().div_euclid(*unit) == number).then_some(planned)
+}
+
 fn owner_reference(cron_job: &CronJob) -> OwnerReference {
     OwnerReference {
         api_version: "batch/v1".into(),
@@ -68,10 +75,12 @@ pub fn controlled(cron_job: &CronJob, job: &Job) -> bool {
     ownership::controller(&job.metadata).is_some_and(|owner| owner.kind == "CronJob" && owner.uid == ownership::uid(&cron_job.metadata))
 }
 
-/// The status once the Job for `planned` exists: it is listed while it runs.
+/// The status once the Job for `planned` exists: it is listed while it runs. The last planned time never goes back.
 pub fn started(status: &CronJobStatus, job: &Job, planned: Timestamp) -> CronJobStatus {
     let mut status = status.clone();
-    status.last_schedule_time = Some(Time(planned));
+    if status.last_schedule_time.as_ref().is_none_or(|last| last.0 < planned) {
+        status.last_schedule_time = Some(Time(planned));
+    }
     let uid = ownership::uid(&job.metadata);
     let active = status.active.get_or_insert_default();
     if history::succeeded(job).is_none() && !active.iter().any(|entry| entry.uid.as_deref() == Some(uid)) {

@@ -24,8 +24,9 @@ pub fn edited(old: &CronJob, new: &CronJob, settings: &Settings, now: Timestamp)
         let message = format!("unparseable schedule for cronjob: {:?}: {error}", after.schedule);
         return Edit::Unusable(Event::warning("UnParseableCronJobSchedule", message));
     }
+    let since = super::since(new, &new.status.clone().unwrap_or_default());
     // Told when it is synced, not here.
-    match times(new, after, settings, &mut Vec::new()).and_then(|times| times.next(now)).map(|next| next.checked_add(AFTER_PLANNED)) {
+    match times(new, since, settings, &mut Vec::new()).and_then(|times| times.next(now)).map(|next| next.checked_add(AFTER_PLANNED)) {
         Some(Ok(at)) => Edit::SyncAt(at),
         _ => Edit::SyncNow,
     }

@@ -21,7 +21,7 @@ use crate::ownership::{self, ObjectRef};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::{
     api::{
-        batch::v1::{CronJob, CronJobSpec, CronJobStatus, Job},
+        batch::v1::{CronJob, CronJobStatus, Job},
         core::v1::ObjectReference,
     },
     apimachinery::pkg::apis::meta::v1::Time,
@@ -62,16 +62,10 @@ pub fn reconcile(cron_job: &CronJob, jobs: &[Arc<Job>], gone: &BTreeSet<String>,
     let stored = cron_job.status.clone().unwrap_or_default();
     let mut status = stored.clone();
     let mut told = Vec::new();
-    observe(&children, &mut status, &mut plan.events, &mut told);
+    observe(cron_job, &children, &mut status, &mut plan.events, &mut told);
     forget_gone(gone, &mut status, &mut told);
-    let deleting = cron_job.metadata.deletion_timestamp.is_some();
-    let decision = match times(cron_job, spec, settings, &mut plan.events).filter(|_| !deleting) {
-        None => Decision::Stop,
-        Some(times) => decide(cron_job, spec, &children, &status, &times, now, &mut plan),
-    };
-    if let Decision::Adopt { planned, job } = &decision {
-        status = child::started(&status, job, *planned);
-    }
+    let start = times(cron_job, since(cron_job, &status), settings, &mut plan.events)
+        .and_then(|times| decide(cron_job, &status, &times, now, &mut plan));
     status.active = status.active.filter(|active| !active.is_empty());
     if status != stored {
         plan.stages.push(Stage::WriteStatus { status: status.clone(), events: told });
@@ -80,13 +74,13 @@ pub fn reconcile(cron_job: &CronJob, jobs: &[Arc<Job>], gone: &BTreeSet<String>,
     if !surplus.is_empty() {
         plan.stages.push(Stage::DeleteJobs(surplus));
     }
-    if let Decision::Start { planned, job } = decision {
+    if let Some((planned, job)) = start {
         if spec.concurrency_policy.as_deref() == Some("Replace")
             && let Some(active) = status.active.take()
         {
             plan.stages.push(Stage::DeleteJobs(active.iter().map(|entry| reference(cron_job, entry)).collect()));
         }
-        plan.stages.push(Stage::Start(Box::new(Start { job: *job, planned, status })));
+        plan.stages.push(Stage::Start(Box::new(Start { job, planned, status })));
     }
     plan
 }
@@ -104,11 +98,15 @@ fn listed(status: Option<&CronJobStatus>, job: &Job) -> bool {
     status.is_some_and(|status| status.active.iter().flatten().any(|entry| entry.uid.as_deref() == Some(uid)))
 }
 
-/// What has become of the Jobs (7.3, step 2).
-fn observe(children: &[&Arc<Job>], status: &mut CronJobStatus, now: &mut Vec<Event>, once_written: &mut Vec<Event>) {
+/// What has become of the Jobs (7.3, step 2). One that this controller made and had no time to write down counts as if it had: or else, after a crash,
+/// `Forbid` would not hold, and a short history could forget that it ran.
+fn observe(cron_job: &CronJob, children: &[&Arc<Job>], status: &mut CronJobStatus, now: &mut Vec<Event>, once_written: &mut Vec<Event>) {
     for job in children {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let ended = history::succeeded(job);
+        if let Some(planned) = child::planned_for(cron_job, job) {
+            *status = child::started(status, job, planned);
+        }
         match ended {
             None if !listed(Some(status), job) => {
                 let message = format!("Saw a job that the controller did not create or forgot: {name}");
@@ -145,7 +143,8 @@ fn forget_gone(gone: &BTreeSet<String>, status: &mut CronJobStatus, told: &mut V
 }
 
 /// When it is planned to run; None, with the reason told, when it is not to run (7.3, step 4).
-fn times(cron_job: &CronJob, spec: &CronJobSpec, settings: &Settings, events: &mut Vec<Event>) -> Option<Times> {
+fn times(cron_job: &CronJob, since: Timestamp, settings: &Settings, events: &mut Vec<Event>) -> Option<Times> {
+    let spec = &cron_job.spec;
     if cron_job.metadata.deletion_timestamp.is_some() {
         return None;
     }
@@ -173,50 +172,29 @@ fn times(cron_job: &CronJob, spec: &CronJobSpec, settings: &Settings, events: &m
     }
     let inside = zone.and_then(|name| cron::find_zone(&name).ok());
     let zone = inside.or(named).unwrap_or_else(|| settings.local_zone.clone());
-    Some(Times { pattern, zone, anchor: since(cron_job) })
+    Some(Times { pattern, zone, anchor: since })
 }
 
 /// The last planned time that was started, or the creation.
-fn since(cron_job: &CronJob) -> Timestamp {
-    let last = cron_job.status.as_ref().and_then(|status| status.last_schedule_time.as_ref());
-    last.or(cron_job.metadata.creation_timestamp.as_ref()).map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+fn since(cron_job: &CronJob, status: &CronJobStatus) -> Timestamp {
+    status.last_schedule_time.as_ref().or(cron_job.metadata.creation_timestamp.as_ref()).map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
-enum Decision<'a> {
-    Stop,
-    /// The Job for this time exists already.
-    Adopt {
-        planned: Timestamp,
-        job: &'a Job,
-    },
-    Start {
-        planned: Timestamp,
-        job: Box<Job>,
-    },
-}
-
-/// Which planned time to start, if any (7.3, steps 5 to 8).
-fn decide<'a>(
-    cron_job: &CronJob,
-    spec: &CronJobSpec,
-    children: &[&'a Arc<Job>],
-    status: &CronJobStatus,
-    times: &Times,
-    now: Timestamp,
-    plan: &mut Plan,
-) -> Decision<'a> {
+/// Which planned time to start, if any, and its Job (7.3, steps 5 to 8).
+fn decide(cron_job: &CronJob, status: &CronJobStatus, times: &Times, now: Timestamp, plan: &mut Plan) -> Option<(Timestamp, Job)> {
+    let spec = &cron_job.spec;
     plan.requeue_at = times.next(now).and_then(|next| next.checked_add(AFTER_PLANNED).ok());
-    let planned = match missed::due(times, since(cron_job), spec.starting_deadline_seconds, now) {
-        Due::Nothing => return Decision::Stop,
+    let planned = match missed::due(times, times.anchor, spec.starting_deadline_seconds, now) {
+        Due::Nothing => return None,
         Due::Never => {
             let message = format!("the schedule {:?} has no time within {SEARCH_YEARS} years", spec.schedule);
             plan.events.push(Event::warning("InvalidSchedule", message));
-            return Decision::Stop;
+            return None;
         }
         Due::TooLate { planned } => {
             let time = planned.strftime("%a, %d %b %Y %H:%M:%S +0000");
             plan.events.push(Event::warning("MissSchedule", format!("Missed scheduled time to start a job: {time}")));
-            return Decision::Stop;
+            return None;
         }
         Due::Run { planned, missed } => {
             if missed > MANY_MISSED {
@@ -229,18 +207,14 @@ fn decide<'a>(
     let name = child::name(cron_job, times, planned);
     let active = || status.active.iter().flatten();
     if active().any(|entry| entry.name.as_deref() == Some(&name)) {
-        return Decision::Stop;
-    }
-    // Created before, but the status was not written, and by now it may have ended: the history must not forget that it ran.
-    if let Some(job) = children.iter().find(|job| job.metadata.name.as_deref() == Some(&name)) {
-        return Decision::Adopt { planned, job };
+        return None;
     }
     if spec.concurrency_policy.as_deref() == Some("Forbid") && active().next().is_some() {
         let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
         plan.events.push(Event::normal("JobAlreadyActive", message));
-        return Decision::Stop;
+        return None;
     }
-    Decision::Start { planned, job: Box::new(child::job(cron_job, times, planned)) }
+    Some((planned, child::job(cron_job, times, planned)))
 }
 
 fn reference(cron_job: &CronJob, entry: &ObjectReference) -> ObjectRef {

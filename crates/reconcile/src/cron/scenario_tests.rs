@@ -306,13 +306,21 @@ fn history_limits() {
 fn a_job_that_was_created_before_a_crash_is_taken_over() {
     let name = format!("hello-{}", at("12:05:00").as_second() / 60);
     let cron = cron_job("*/5 * * * *", json!({"successfulJobsHistoryLimit": 0, "concurrencyPolicy": "Forbid"}), json!({}));
-    // It still runs.
-    let found = plan(&cron, &[job(&name, Some("12:05:00"), None)], "12:06:00");
+    let made = |ended| {
+        let mut job = Job::clone(&job(&name, Some("12:05:00"), ended));
+        job.metadata.annotations = Some([(SCHEDULED_TIMESTAMP.to_owned(), "2026-11-23T13:05:00+01:00".to_owned())].into());
+        Arc::new(job)
+    };
+    // It still runs, maybe beyond the next planned time.
+    let found = plan(&cron, &[made(None)], "12:16:00");
+    assert_eq!(reasons(&found), ["JobAlreadyActive"]);
+    let early = plan(&cron, &[made(None)], "12:06:00");
+    assert_eq!((&early.stages, reasons(&early)), (&found.stages, vec![]));
     let [Stage::WriteStatus { status, .. }] = &found.stages[..] else { panic!("{found:?}") };
     assert_eq!(status.last_schedule_time, Some(Time(at("12:05:00"))));
     assert_eq!(status.active.as_ref().unwrap()[0].name.as_ref(), Some(&name));
     // It has ended: first the status remembers it, then the history forgets it.
-    let found = plan(&cron, &[job(&name, Some("12:05:00"), Some(("Complete", "12:05:09")))], "12:06:00");
+    let found = plan(&cron, &[made(Some(("Complete", "12:05:09")))], "12:06:00");
     let [Stage::WriteStatus { status, .. }, Stage::DeleteJobs(_)] = &found.stages[..] else { panic!("{found:?}") };
     assert_eq!((status.last_schedule_time.clone(), status.active.clone()), (Some(Time(at("12:05:00"))), None));
 }

@@ -5,6 +5,7 @@
 
 use super::{
     failure_policy::{self, Verdict},
+    indexed::Progress,
     outcome::Outcome,
     pods, replacement,
 };
@@ -15,7 +16,7 @@ use k8s_openapi::api::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Most UIDs held in `status.uncountedTerminatedPods` (spec/jobs.md appendix B).
+/// Most UIDs held in `status.uncountedTerminatedPods` and indexes completed in one sync, together (spec/jobs.md appendix B).
 pub const UNCOUNTED_LIMIT: usize = 500;
 
 /// `status.uncountedTerminatedPods` and the counters it feeds.
@@ -25,21 +26,25 @@ pub struct Tally {
     pub failed: i64,
     pub uncounted_succeeded: Vec<String>,
     pub uncounted_failed: Vec<String>,
+    /// Of an Indexed Job: `succeeded` follows from it.
+    pub progress: Option<Progress>,
 }
 
 impl Tally {
-    pub fn of(status: &JobStatus) -> Self {
+    pub fn of(spec: &JobSpec, status: &JobStatus) -> Self {
         let lists = status.uncounted_terminated_pods.clone().unwrap_or_default();
         Tally {
             succeeded: i64::from(status.succeeded.unwrap_or(0)),
             failed: i64::from(status.failed.unwrap_or(0)),
             uncounted_succeeded: lists.succeeded.unwrap_or_default(),
             uncounted_failed: lists.failed.unwrap_or_default(),
+            progress: Progress::stored(spec, status),
         }
     }
 
-    pub fn holds(&self, uid: &str) -> bool {
-        self.uncounted_succeeded.iter().chain(&self.uncounted_failed).any(|held| held == uid)
+    /// The UIDs in either list.
+    pub fn held(&self) -> BTreeSet<String> {
+        self.uncounted_succeeded.iter().chain(&self.uncounted_failed).cloned().collect()
     }
 
     pub fn uncounted(&self) -> usize {
@@ -57,7 +62,10 @@ impl Tally {
     }
 
     pub fn write(&self, status: &mut JobStatus) {
-        status.succeeded = counter(self.succeeded);
+        if let Some(progress) = &self.progress {
+            progress.write(status);
+        }
+        status.succeeded = counter(self.progress.as_ref().map_or(self.succeeded, |progress| progress.completed.len()));
         status.failed = counter(self.failed);
         status.uncounted_terminated_pods = Some(UncountedTerminatedPods {
             succeeded: (!self.uncounted_succeeded.is_empty()).then(|| self.uncounted_succeeded.clone()),
@@ -86,31 +94,73 @@ pub struct Noted {
     pub limited: bool,
 }
 
-/// Step 2: notes UIDs in the tally and says whose finalizers may go.
-pub fn note(tally: &mut Tally, tracked: &[&Pod], spec: &JobSpec, deleting: bool, outcome: Option<&Outcome>) -> Noted {
+/// What step 2 needs to know beside the tally.
+pub struct Ending<'a> {
+    pub spec: &'a JobSpec,
+    /// The Job is being deleted.
+    pub deleting: bool,
+    pub outcome: Option<&'a Outcome>,
+    /// UIDs of failed Pods that keep their finalizer while the Job goes on (4.9.2).
+    pub waiting: &'a BTreeSet<&'a str>,
+}
+
+/// Step 2: notes UIDs and completed indexes in the tally and says whose finalizers may go.
+pub fn note(tally: &mut Tally, tracked: &[&Pod], ending: &Ending<'_>) -> Noted {
+    let Ending { spec, deleting, outcome, waiting } = ending;
     let only_terminal = replacement::only_terminal(spec);
     let failing = matches!(outcome, Some(Outcome::Failure { .. }));
-    let held: BTreeSet<String> = tally.uncounted_succeeded.iter().chain(&tally.uncounted_failed).cloned().collect();
+    let held_failed: BTreeSet<String> = tally.uncounted_failed.iter().cloned().collect();
+    let held_succeeded: BTreeSet<String> = tally.uncounted_succeeded.iter().cloned().collect();
+    let mut completed = BTreeSet::new();
     let mut noted = Noted::default();
     for pod in tracked {
         let uid = ownership::uid(&pod.metadata);
         let succeeded = pods::succeeded(pod);
         let failed = pods::failed(pod, only_terminal);
-        if !(deleting || outcome.is_some() || succeeded || failed) {
+        let finishing = *deleting || outcome.is_some();
+        if !(finishing || succeeded || failed) || (waiting.contains(uid) && !finishing) {
             continue;
         }
-        let ignored = failed && failure_policy::verdict(spec, pod) == Verdict::Ignore;
-        let adds = !held.contains(uid) && (succeeded || failed || failing) && !ignored;
-        if adds && tally.uncounted() >= UNCOUNTED_LIMIT {
+        let full = tally.uncounted() + completed.len() >= UNCOUNTED_LIMIT;
+        let entry = if held_failed.contains(uid) || held_succeeded.contains(uid) {
+            None
+        } else if succeeded {
+            Some(Entry::Succeeded)
+        } else {
+            let ignored = failed && failure_policy::verdict(spec, pod) == Verdict::Ignore;
+            ((failed || failing) && !ignored).then_some(Entry::Failed)
+        };
+        // Indexed: a Pod without a good index counts for nothing, and a success counts once per index.
+        let index = tally.progress.as_ref().map(|progress| progress.index_of(pod));
+        let adds = match (entry, &tally.progress, index.flatten()) {
+            (None, ..) | (_, Some(_), None) => None,
+            (Some(Entry::Succeeded), Some(progress), Some(index)) => {
+                (progress.open(index) && !completed.contains(&index)).then_some(Entry::Succeeded)
+            }
+            (entry, ..) => entry,
+        };
+        if adds.is_some() && full {
             noted.limited = true;
             continue;
         }
-        if adds && succeeded {
-            tally.uncounted_succeeded.push(uid.to_owned());
-        } else if adds {
-            tally.uncounted_failed.push(uid.to_owned());
+        match (adds, index.flatten()) {
+            (Some(Entry::Succeeded), Some(index)) => {
+                completed.insert(index);
+            }
+            (Some(Entry::Succeeded), None) => tally.uncounted_succeeded.push(uid.to_owned()),
+            (Some(Entry::Failed), _) => tally.uncounted_failed.push(uid.to_owned()),
+            (None, _) => {}
         }
         noted.strip.push(ObjectRef::of(&pod.metadata));
     }
+    if let Some(progress) = tally.progress.as_mut() {
+        progress.completed = progress.completed.with(completed);
+    }
     noted
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    Succeeded,
+    Failed,
 }

@@ -1,7 +1,7 @@
 //! Pod failure policy: what the end of one Pod means for its Job (spec/jobs.md 4.9.3).
 //!
 //! In: the Job's spec and a Pod that passed the failed test. Out: the action of the first rule that matches. Never: counts, deletes.
-//! `FailIndex` needs a back-off limit per index, which `supported` refuses; such a rule is skipped like any action that is not known.
+//! `FailIndex` needs a back-off limit per index; without one such a rule is skipped like any action that is not known.
 
 use k8s_openapi::api::{
     batch::v1::{JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern},
@@ -14,6 +14,8 @@ pub enum Verdict {
     Count,
     /// Not counted, not held against any limit.
     Ignore,
+    /// A failure that ends the retries of its index.
+    FailIndex,
     /// The whole Job fails, with this message.
     FailJob(String),
 }
@@ -36,6 +38,7 @@ pub fn verdict(spec: &JobSpec, pod: &Pod) -> Verdict {
         match rule.action.as_str() {
             "Count" => return Verdict::Count,
             "Ignore" => return Verdict::Ignore,
+            "FailIndex" if spec.backoff_limit_per_index.is_some() => return Verdict::FailIndex,
             "FailJob" => return Verdict::FailJob(message),
             _ => {}
         }

@@ -1,12 +1,21 @@
 //! How many Pods the Job should have, which are too many, how many are missing (spec/jobs.md 4.8).
 //!
-//! In: the Job, its active Pods, totals, the back-off record. Out: Pods to delete uncounted or a number to create. Never: both in one sync.
+//! In: the Job, its active Pods, totals, the back-off record or the failed Pods of each index. Out: Pods to delete uncounted or what to create.
+//! Never: both in one sync.
 
-use super::{backoff, known::BackoffRecord, known::Settings, pods, replacement, suspend};
+use super::{
+    backoff,
+    indexed::Progress,
+    known::{BackoffRecord, Settings},
+    per_index, pods, replacement, suspend,
+};
 use crate::ownership::{self, TRACKING_FINALIZER};
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Most Pods created or deleted in one sync (spec/jobs.md appendix B).
 pub const PODS_PER_SYNC: usize = 500;
@@ -14,11 +23,36 @@ pub const PODS_PER_SYNC: usize = 500;
 #[derive(Debug, Default)]
 pub struct Changes {
     pub delete: Vec<Arc<Pod>>,
-    pub create: usize,
+    pub create: Creations,
     /// Creation waits for the back-off delay until then.
     pub delayed_until: Option<Timestamp>,
     /// A limit cut this sync: go on at once.
     pub cut: bool,
+}
+
+/// The Pods that are missing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Creations {
+    /// That many, all alike.
+    Alike(usize),
+    /// One for each of these indexes.
+    Indexes(Vec<i32>),
+}
+
+impl Default for Creations {
+    fn default() -> Self {
+        Creations::Alike(0)
+    }
+}
+
+/// The indexes of an Indexed Job and who works on them.
+pub struct Indexes<'a> {
+    /// With what this sync's Pods add.
+    pub progress: &'a Progress,
+    /// Indexes that get no Pod now, because one is active or (replacement policy `Failed`) still ends.
+    pub busy: &'a BTreeSet<i32>,
+    /// The failed Pods whose counts their replacements take over; None without `backoffLimitPerIndex`.
+    pub waiting: Option<&'a BTreeMap<i32, &'a Pod>>,
 }
 
 pub struct Situation<'a> {
@@ -26,6 +60,7 @@ pub struct Situation<'a> {
     pub active: &'a [Arc<Pod>],
     pub terminating: usize,
     pub succeeded: i64,
+    pub indexes: Option<Indexes<'a>>,
     pub backoff: &'a BackoffRecord,
     pub settings: &'a Settings,
     pub now: Timestamp,
@@ -34,21 +69,41 @@ pub struct Situation<'a> {
 pub fn manage(situation: &Situation<'_>) -> Changes {
     let active = situation.active.len();
     if suspend::suspended(situation.spec) {
-        return delete(situation.active, active);
+        return delete(situation.active, None, active);
     }
     let want = wanted(situation.spec, active, situation.succeeded);
-    if active > want {
-        return delete(situation.active, active - want);
+    let progress = situation.indexes.as_ref().map(|indexes| indexes.progress);
+    if active > want || progress.is_some_and(|progress| has_surplus(progress, situation.active)) {
+        return delete(situation.active, progress, active.saturating_sub(want));
     }
     let held = if replacement::only_terminal(situation.spec) { situation.terminating } else { 0 };
     let missing = want.saturating_sub(active + held);
     if missing == 0 {
         return Changes::default();
     }
-    if let Some(until) = backoff::waits_until(situation.backoff, situation.settings, situation.now) {
+    let now = missing.min(PODS_PER_SYNC);
+    let waiting = situation.indexes.as_ref().and_then(|indexes| indexes.waiting);
+    if waiting.is_none()
+        && let Some(until) = backoff::waits_until(situation.backoff, situation.settings, situation.now)
+    {
         return Changes { delayed_until: Some(until), ..Changes::default() };
     }
-    Changes { create: missing.min(PODS_PER_SYNC), cut: missing > PODS_PER_SYNC, ..Changes::default() }
+    let Some(indexes) = situation.indexes.as_ref() else {
+        return Changes { create: Creations::Alike(now), cut: missing > PODS_PER_SYNC, ..Changes::default() };
+    };
+    let wanted = indexes.progress.pending(indexes.busy, now);
+    let cut = missing > PODS_PER_SYNC && wanted.len() == PODS_PER_SYNC;
+    let (ready, delayed_until) = match indexes.waiting {
+        None => (wanted, None),
+        Some(waiting) => per_index::ready(wanted, waiting, situation.settings, situation.now),
+    };
+    // A cut that leaves only indexes that wait is no reason to come back at once.
+    Changes { cut: cut && !ready.is_empty(), create: Creations::Indexes(ready), delayed_until, ..Changes::default() }
+}
+
+fn has_surplus(progress: &Progress, active: &[Arc<Pod>]) -> bool {
+    let mut seen = BTreeSet::new();
+    active.iter().any(|pod| progress.index_of(pod).is_none_or(|index| !seen.insert(index)))
 }
 
 fn wanted(spec: &JobSpec, active: usize, succeeded: i64) -> usize {
@@ -62,11 +117,17 @@ fn wanted(spec: &JobSpec, active: usize, succeeded: i64) -> usize {
     usize::try_from(want).unwrap_or(0)
 }
 
-fn delete(active: &[Arc<Pod>], count: usize) -> Changes {
+/// `count` Pods in removal order; of an Indexed Job all that are surplus, and others only as far as those do not suffice.
+fn delete(active: &[Arc<Pod>], progress: Option<&Progress>, count: usize) -> Changes {
     let mut order: Vec<&Arc<Pod>> = active.iter().collect();
     order.sort_by_cached_key(|pod| removal_rank(pod));
-    let cut = count > PODS_PER_SYNC;
-    Changes { delete: order.into_iter().take(count.min(PODS_PER_SYNC)).cloned().collect(), cut, ..Changes::default() }
+    let (mut go, stay) = match progress {
+        Some(progress) => progress.surplus(order),
+        None => (Vec::new(), order),
+    };
+    let more = count.saturating_sub(go.len());
+    go.extend(stay.into_iter().take(more));
+    Changes { cut: go.len() > PODS_PER_SYNC, delete: go.into_iter().take(PODS_PER_SYNC).cloned().collect(), ..Changes::default() }
 }
 
 /// The smallest goes first: untracked (its removal was cut off before the DELETE, and nobody would count it), unassigned, Pending, not Ready,
@@ -137,7 +198,7 @@ mod tests {
             pod("unbound", "", "Pending", 0),
             pod("half removed", "n", "Running", 0),
         ];
-        let order: Vec<_> = delete(&pods, 5).delete.iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect();
+        let order: Vec<_> = delete(&pods, None, 5).delete.iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect();
         assert_eq!(order, ["half removed", "unbound", "pending", "new", "old"]);
     }
 }

@@ -1,20 +1,24 @@
 //! One reconciliation of a Job (spec/jobs.md section 4; the seed where it says more).
 //!
 //! In: the Job and its Pods as the caches show them, what is known in memory, the time. Out: a `Plan`. Never: I/O, a clock, randomness, logging, a `Result`.
-//! One file per concern: a policy (Indexed, success policy, failure policy, back-off per index) is a file that `supported` stops refusing.
+//! One file per concern, and one per policy: indexed, per_index, failure_policy, success_policy, replacement, suspend.
 
 pub mod backoff;
 pub mod claim;
 pub mod conditions;
 pub mod count;
 pub mod failure_policy;
+pub mod index_set;
+pub mod indexed;
 pub mod known;
 pub mod manage;
 pub mod orphan;
 pub mod outcome;
+pub mod per_index;
 pub mod plan;
 pub mod pods;
 pub mod replacement;
+pub mod success_policy;
 pub mod supported;
 pub mod suspend;
 pub mod template;
@@ -37,11 +41,16 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use indexed::Progress;
 use known::BackoffRecord;
 pub use known::{Fact, Known, Settings};
+use manage::Creations;
 use outcome::Outcome;
 pub use plan::{Event, Plan, Problem, Stage, StatusWrite};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The value of `spec.managedBy` that means the built-in controller (4.14).
 pub const OWN_MANAGER: &str = "kubernetes.io/job-controller";
@@ -59,6 +68,10 @@ pub fn reconcile(job: &Job, pods: &[Arc<Pod>], known: &Known, now: Timestamp) ->
     let mut plan = Plan::default();
     let Some(spec) = job.spec.as_ref() else { return plan };
     if !managed(job, &known.settings) || conditions::finished(job) {
+        return plan;
+    }
+    if spec.completion_mode.as_deref().is_some_and(|mode| mode != "NonIndexed") && !indexed::indexed(spec) {
+        tell(&mut plan, true, "UnknownCompletionMode", "Skipped Job sync because completion mode is unknown");
         return plan;
     }
     plan.problems = supported::problems(spec);
@@ -85,6 +98,13 @@ struct Live {
     active: usize,
     ready: usize,
     terminating: usize,
+}
+
+/// Indexes of an Indexed Job that have an active Pod, or at least one that has not ended.
+#[derive(Debug, Default)]
+struct Busy {
+    active: BTreeSet<i32>,
+    active_or_ending: BTreeSet<i32>,
 }
 
 struct Sync<'a> {
@@ -119,17 +139,32 @@ impl<'a> Sync<'a> {
         let tracked_uids: BTreeSet<&str> = tracked.iter().map(|pod| ownership::uid(&pod.metadata)).collect();
 
         // What is new in this sync, before anything is written (4.5).
-        let mut tally = Tally::of(&status);
-        let fresh: Vec<&Pod> = tracked.iter().copied().filter(|pod| !tally.holds(ownership::uid(&pod.metadata))).collect();
+        let mut tally = Tally::of(self.spec, &status);
+        let progress = tally.progress.as_ref().map(|stored| stored.with_pods(self.spec, &tracked, &tally.uncounted_failed, only_terminal));
+        let counts = |pod: &Pod| progress.as_ref().is_none_or(|progress| progress.index_of(pod).is_some());
+        let held = tally.held();
+        let fresh: Vec<&Pod> =
+            tracked.iter().copied().filter(|pod| !held.contains(ownership::uid(&pod.metadata)) && counts(pod)).collect();
         let new_succeeded: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::succeeded(pod)).collect();
         let new_failed: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::failed(pod, only_terminal)).collect();
-        let succeeded = tally.succeeded + (new_succeeded.len() + tally.uncounted_succeeded.len()) as i64;
+        let succeeded = match &progress {
+            Some(progress) => progress.completed.len(),
+            None => tally.succeeded + (new_succeeded.len() + tally.uncounted_succeeded.len()) as i64,
+        };
         let against_limit = new_failed.iter().filter(|pod| failure_policy::verdict(self.spec, pod) != Verdict::Ignore).count();
         let failed = tally.failed + (against_limit + tally.uncounted_failed.len()) as i64;
         let backoff = backoff::next(&self.known.backoff, &new_failed, &new_succeeded);
+        let busy = progress.as_ref().map(|progress| self.busy(progress)).unwrap_or_default();
+        let waiting = match &progress {
+            Some(progress) if self.spec.backoff_limit_per_index.is_some() => {
+                let failed: Vec<&Pod> = tracked.iter().copied().filter(|pod| pods::failed(pod, only_terminal)).collect();
+                Some(per_index::waiting(progress, &failed, &busy.active))
+            }
+            _ => None,
+        };
 
         let mut told = None;
-        let mut outcome = outcome::decide(self.spec, &status, &mine, failed, self.now);
+        let mut outcome = outcome::decide(self.spec, &status, &mine, failed, progress.as_ref(), self.now);
         let mut creations = Vec::new();
         let mut unlinked = BTreeSet::new();
         let deadline = outcome::deadline(self.spec, &status);
@@ -144,13 +179,18 @@ impl<'a> Sync<'a> {
                     active: &active,
                     terminating: self.live.terminating,
                     succeeded,
+                    indexes: progress.as_ref().map(|progress| manage::Indexes {
+                        progress,
+                        busy: if only_terminal { &busy.active_or_ending } else { &busy.active },
+                        waiting: waiting.as_ref(),
+                    }),
                     backoff: &backoff,
-                    settings: &self.known.settings,
+                    settings: &backoff::settings_of(self.job, &self.known.settings),
                     now: self.now,
                 });
                 unlinked = changes.delete.iter().map(|pod| ownership::uid(&pod.metadata).to_owned()).collect();
                 self.delete(&mut plan, &changes.delete, true);
-                creations = template::pod(self.job).map(|pod| vec![pod; changes.create]).unwrap_or_default();
+                creations = self.new_pods(&changes.create, waiting.as_ref());
                 if let Some(until) = changes.delayed_until {
                     plan.requeue(until);
                 }
@@ -178,7 +218,12 @@ impl<'a> Sync<'a> {
         // Count (4.10): what is already gone, then what is new.
         tally.flush(|uid| tracked_uids.contains(uid) && !unlinked.contains(uid));
         let remaining: Vec<&Pod> = tracked.into_iter().filter(|pod| !unlinked.contains(ownership::uid(&pod.metadata))).collect();
-        let noted = count::note(&mut tally, &remaining, self.spec, self.deleting, outcome.as_ref());
+        if let (Some(stored), Some(progress)) = (tally.progress.as_mut(), &progress) {
+            stored.failed = progress.failed.clone();
+        }
+        let waiting_uids: BTreeSet<&str> = waiting.iter().flatten().map(|(_, pod)| ownership::uid(&pod.metadata)).collect();
+        let ending = count::Ending { spec: self.spec, deleting: self.deleting, outcome: outcome.as_ref(), waiting: &waiting_uids };
+        let noted = count::note(&mut tally, &remaining, &ending);
         if noted.limited {
             plan.requeue(self.now);
         }
@@ -222,6 +267,27 @@ impl<'a> Sync<'a> {
             write(&mut plan, &mut written, &status, &backoff, false);
         }
         plan
+    }
+
+    fn busy(&self, progress: &Progress) -> Busy {
+        let indexes = |which: fn(&Pod) -> bool| self.mine.iter().filter(move |pod| which(pod)).filter_map(|pod| progress.index_of(pod));
+        let active: BTreeSet<i32> = indexes(pods::active).collect();
+        let active_or_ending = active.iter().copied().chain(indexes(pods::terminating)).collect();
+        Busy { active, active_or_ending }
+    }
+
+    fn new_pods(&self, wanted: &Creations, waiting: Option<&BTreeMap<i32, &Pod>>) -> Vec<Pod> {
+        let dressed = |index: &i32| {
+            let mut pod = indexed::pod(self.job, *index)?;
+            if let Some(waiting) = waiting {
+                per_index::annotate(self.spec, &mut pod, waiting.get(index).copied());
+            }
+            Some(pod)
+        };
+        match wanted {
+            Creations::Alike(count) => template::pod(self.job).map(|pod| vec![pod; *count]).unwrap_or_default(),
+            Creations::Indexes(indexes) => indexes.iter().filter_map(dressed).collect(),
+        }
     }
 
     fn delete(&mut self, plan: &mut Plan, victims: &[Arc<Pod>], uncounted: bool) {
@@ -282,5 +348,6 @@ fn normal(mut status: JobStatus) -> JobStatus {
         lists.succeeded = lists.succeeded.take().filter(|list| !list.is_empty());
         lists.failed = lists.failed.take().filter(|list| !list.is_empty());
     }
+    status.completed_indexes = status.completed_indexes.filter(|text| !text.is_empty());
     status
 }

@@ -5,7 +5,8 @@
 use super::{
     conditions,
     failure_policy::{self, Verdict},
-    pods, replacement, suspend,
+    indexed::Progress,
+    pods, replacement, success_policy, suspend,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
@@ -45,8 +46,15 @@ pub fn deadline(spec: &JobSpec, status: &JobStatus) -> Option<Timestamp> {
     Some(start.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX))
 }
 
-/// The outcome that does not depend on managing Pods first.
-pub fn decide(spec: &JobSpec, status: &JobStatus, mine: &[Arc<Pod>], failed: i64, now: Timestamp) -> Option<Outcome> {
+/// The outcome that does not depend on managing Pods first. `failed`: failures so far; `progress`: that of an Indexed Job, with this sync's Pods.
+pub fn decide(
+    spec: &JobSpec,
+    status: &JobStatus,
+    mine: &[Arc<Pod>],
+    failed: i64,
+    progress: Option<&Progress>,
+    now: Timestamp,
+) -> Option<Outcome> {
     let text = |condition: &JobCondition| (condition.reason.clone().unwrap_or_default(), condition.message.clone().unwrap_or_default());
     if let Some(condition) = conditions::holds(status, conditions::SUCCESS_CRITERIA_MET) {
         let (reason, message) = text(condition);
@@ -63,17 +71,34 @@ pub fn decide(spec: &JobSpec, status: &JobStatus, mine: &[Arc<Pod>], failed: i64
     if let Some(message) = fatal {
         return Some(Outcome::failure("PodFailurePolicy", &message));
     }
-    let limit = i64::from(spec.backoff_limit.unwrap_or(DEFAULT_BACKOFF_LIMIT));
+    let unset = if spec.backoff_limit_per_index.is_some() { i32::MAX } else { DEFAULT_BACKOFF_LIMIT };
+    let limit = i64::from(spec.backoff_limit.unwrap_or(unset));
     if failed > limit || restart_budget_used(spec, limit, mine) {
         return Some(Outcome::failure("BackoffLimitExceeded", "Job has reached the specified backoff limit"));
     }
     if deadline(spec, status).is_some_and(|deadline| deadline <= now) {
         return Some(Outcome::failure("DeadlineExceeded", "Job was active longer than specified deadline"));
     }
-    None
+    let progress = progress?;
+    if let Some(outcome) = failed_indexes(spec, progress) {
+        return Some(outcome);
+    }
+    let rule = success_policy::matched(spec, progress)?;
+    Some(Outcome::Success { reason: "SuccessPolicy".into(), message: format!("Matched rules at index {rule}") })
 }
 
-/// Default of `spec.backoffLimit` (seed: 6).
+/// Step 6: too many indexes were given up, or nothing is left to run and some were.
+fn failed_indexes(spec: &JobSpec, progress: &Progress) -> Option<Outcome> {
+    let failed = progress.failed.len();
+    if spec.max_failed_indexes.is_some_and(|most| failed > i64::from(most)) {
+        let message = "Job has exceeded the specified maximal number of failed indexes";
+        return Some(Outcome::failure("MaxFailedIndexesExceeded", message));
+    }
+    let over = failed > 0 && failed + progress.completed.len() >= i64::from(progress.limit);
+    over.then(|| Outcome::failure("FailedIndexes", "Job has failed indexes"))
+}
+
+/// Default of `spec.backoffLimit` without a limit per index (seed: 6).
 pub const DEFAULT_BACKOFF_LIMIT: i32 = 6;
 
 /// 4.7.3: in-place restarts under `restartPolicy: OnFailure` use up the retry budget.

@@ -7,18 +7,6 @@ use k8s_openapi::api::batch::v1::JobSpec;
 
 pub fn problems(spec: &JobSpec) -> Vec<Problem> {
     let mut fields = Vec::new();
-    if spec.completion_mode.as_deref().is_some_and(|mode| mode != "NonIndexed") {
-        fields.push("spec.completionMode");
-    }
-    if spec.backoff_limit_per_index.is_some() {
-        fields.push("spec.backoffLimitPerIndex");
-    }
-    if spec.max_failed_indexes.is_some() {
-        fields.push("spec.maxFailedIndexes");
-    }
-    if spec.success_policy.is_some() {
-        fields.push("spec.successPolicy");
-    }
     if spec.scheduling.is_some() {
         fields.push("spec.scheduling");
     }

@@ -75,8 +75,10 @@ pub const V1_CONTROLLERS: &[&str] = &[
     "rdma",
     "misc",
 ];
-/// v1 controllers that a Pod's and a container's directory is made in and that containers see.
-pub const V1_USED: &[&str] = &["cpu", "cpuacct", "cpuset", "memory", "pids"];
+/// v1 controllers that a Pod's and a container's directory is made in. Others (freezer, blkio) would cost and limit nothing.
+pub const V1_USED: &[&str] = &["cpu", "cpuacct", "cpuset", "devices", "memory", "pids"];
+/// v1 controllers that containers see, read-only: the ones that language runtimes look for to learn their limits.
+pub const V1_SEEN: &[&str] = &["cpu", "cpuacct", "cpuset", "memory", "pids"];
 /// v2 controllers enabled down to the containers.
 pub const V2_USED: &[&str] = &["cpu", "memory", "pids"];
 
@@ -166,6 +168,18 @@ impl Layout {
     }
 }
 
+/// Where a process is, by v1 controller: its `/proc/PID/cgroup`.
+pub fn memberships(content: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for line in content.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        if let (Some(controllers), Some(path)) = (fields.next(), fields.next()) {
+            all.extend(controllers.split(',').filter(|name| !name.is_empty()).map(|name| (name.to_owned(), path.to_owned())));
+        }
+    }
+    all
+}
+
 /// The `oom_kill` count of either version's file.
 pub fn oom_kills(content: &str) -> u64 {
     content
@@ -241,6 +255,13 @@ mod tests {
             let text: Vec<String> = files.iter().map(|f| format!("{}={}{}", f.file, f.value, if f.optional { "?" } else { "" })).collect();
             assert_eq!(text.join(" "), *expected);
         }
+    }
+
+    #[test]
+    fn where_a_process_is() {
+        let all = memberships("3:memory:/a/b:c\n2:cpu,cpuacct:/\n1:name=systemd:/init.scope\n0::/unified\nnonsense\n");
+        let text: Vec<String> = all.iter().map(|(name, path)| format!("{name} {path}")).collect();
+        assert_eq!(text, ["cpu /", "cpuacct /", "memory /a/b:c", "name=systemd /init.scope"]);
     }
 
     #[test]

@@ -47,19 +47,28 @@ pub fn create(layout: &Layout, path: &str) -> Result<(), Error> {
         }
         Layout::V1 { controllers } => {
             for (name, root) in controllers.iter().filter(|(name, _)| V1_USED.contains(&name.as_str())) {
-                let mut directory = root.clone();
-                for part in path.split('/').filter(|part| !part.is_empty()) {
-                    let parent = directory.clone();
-                    directory.push(part);
-                    make_directory(&directory)?;
-                    if name == "cpuset" {
-                        inherit_cpuset(&parent, &directory)?;
-                    }
-                }
+                make_with_parents(root, &root.join(path.trim_start_matches('/')), name == "cpuset")?;
             }
         }
     }
     Ok(())
+}
+
+/// The deepest one first: its parents are there nearly always.
+fn make_with_parents(root: &Path, directory: &Path, cpuset: bool) -> Result<(), Error> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && directory != root => {
+            if let Some(parent) = directory.parent() {
+                make_with_parents(root, parent, cpuset)?;
+            }
+            make_directory(directory)?;
+        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).context(|| format!("make cgroup {}", directory.display()));
+        }
+        _ => {}
+    }
+    if cpuset { inherit_cpuset(root, directory) } else { Ok(()) }
 }
 
 fn make_directory(path: &Path) -> Result<(), Error> {
@@ -69,14 +78,51 @@ fn make_directory(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// A new v1 cpuset is empty, and no process can enter it then.
-fn inherit_cpuset(parent: &Path, child: &Path) -> Result<(), Error> {
+/// A new v1 cpuset is empty, and no process can enter it then, unless its parent was told that children start as copies.
+fn inherit_cpuset(root: &Path, directory: &Path) -> Result<(), Error> {
+    let Some(parent) = directory.parent().filter(|_| directory != root) else { return Ok(()) };
+    let mut filled = false;
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let step = || format!("set {}", child.join(file).display());
-        if fs::read_to_string(child.join(file)).context(step)?.trim().is_empty() {
+        let step = || format!("set {}", directory.join(file).display());
+        if fs::read_to_string(directory.join(file)).context(step)?.trim().is_empty() {
+            if !filled {
+                // A crash may have left the parent empty.
+                inherit_cpuset(root, parent)?;
+            }
             let value = fs::read_to_string(parent.join(file)).context(step)?;
-            fs::write(child.join(file), value.trim()).context(step)?;
+            fs::write(directory.join(file), value.trim()).context(step)?;
+            filled = true;
         }
+    }
+    if filled {
+        let file = directory.join("cgroup.clone_children");
+        fs::write(&file, "1").context(|| format!("write 1 to {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Moves the calling process, which has one thread, into the v1 cgroups that `path` gives for each controller. Writing 0 to `tasks` moves
+/// just the calling thread; any other way of moving waits for an RCU grace period with all cgroups of the machine locked (measured: 15 ms).
+pub fn move_self<'a>(layout: &Layout, path: impl Fn(&str) -> Option<&'a str>) -> Result<(), Error> {
+    let Layout::V1 { controllers } = layout else { return Ok(()) };
+    let mut done = BTreeSet::new();
+    for (name, root) in controllers.iter().filter(|(name, _)| V1_USED.contains(&name.as_str())) {
+        let Some(path) = path(name) else { continue };
+        if done.insert(root) {
+            let tasks = root.join(path.trim_start_matches('/')).join("tasks");
+            fs::write(&tasks, "0").context(|| format!("write 0 to {}", tasks.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses all devices and then allows what `rules` say (v1). Missing without the devices controller.
+pub fn restrict_devices(layout: &Layout, path: &str, rules: &[String]) -> Result<(), Error> {
+    let Some(directory) = layout.directory("devices", path).filter(|_| layout.restricts_devices()) else { return Ok(()) };
+    let all = [("devices.deny", "a".to_owned())].into_iter().chain(rules.iter().map(|rule| ("devices.allow", rule.clone())));
+    for (file, rule) in all {
+        let file = directory.join(file);
+        fs::write(&file, &rule).context(|| format!("write {rule} to {}", file.display()))?;
     }
     Ok(())
 }

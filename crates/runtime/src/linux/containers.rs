@@ -158,20 +158,25 @@ impl Shared {
         })
     }
 
-    /// Ends all containers of a sandbox and removes it. Blocks.
-    pub(super) fn remove(&self, id: &str) -> Result<(), Error> {
+    /// Ends all containers of a sandbox and removes it. When this returns none of its processes is left and its id is free; its directory,
+    /// namespaces, cgroups and address follow. Blocks.
+    pub(super) fn remove(self: &Arc<Self>, id: &str) -> Result<(), Error> {
         let directory = self.directories.sandbox(id)?;
         if !directory.exists() {
             return Ok(());
         }
         let record = sandbox::record(&directory)?;
-        for (container, exit) in end_all(self.machine(), &directory)? {
+        let exits = match recorded_exits(&directory)? {
+            Some(exits) => exits,
+            None => end_all(self.machine(), &directory, true)?,
+        };
+        for (container, exit) in exits {
             // For those who wait: the record is about to go.
             if let Some((_, kept)) = self.waiters().get_mut(&container) {
                 *kept = Some(exit);
             }
         }
-        sandbox::tear_down(self.machine(), id, &directory, record.and_then(|record| record.address))?;
+        self.throw_away(id, &directory, record.and_then(|record| record.address))?;
         self.index().retain(|_, sandbox| sandbox != id);
         // A closed channel belongs to a shim that is gone.
         self.reports().retain(|_, reports| reports.has_changed().is_ok());
@@ -179,18 +184,38 @@ impl Shared {
     }
 }
 
-/// Kills all containers below a sandbox's directory and returns their exits once their shims are gone.
-pub(super) fn end_all(machine: Machine<'_>, sandbox: &Path) -> Result<Vec<(String, Exit)>, Error> {
+fn places(sandbox: &Path) -> Result<Vec<Place>, Error> {
     let directory = sandbox.join(directories::CONTAINERS);
     let mut places = Vec::new();
     for container in names(&directory)? {
         places.extend(Place::open(directory.join(container))?);
     }
+    Ok(places)
+}
+
+/// The exits of a sandbox's containers if all have ended: once an exit is recorded no process is left but the shim.
+fn recorded_exits(sandbox: &Path) -> Result<Option<Vec<(String, Exit)>>, Error> {
+    let mut exits = Vec::new();
+    for place in places(sandbox)? {
+        match place.exit()? {
+            Some(exit) => exits.push((place.intent.spec.id.clone(), exit)),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(exits))
+}
+
+/// Kills all containers below a sandbox's directory and returns their exits once their shims are gone. `own_cgroups`: no other sandbox
+/// has cgroups of the same names.
+pub(super) fn end_all(machine: Machine<'_>, sandbox: &Path, own_cgroups: bool) -> Result<Vec<(String, Exit)>, Error> {
+    let places = places(sandbox)?;
     // All at once, then wait for each: their shims wind up in parallel.
     for place in &places {
         place.signal(libc::SIGKILL)?;
-        // Also what has not come as far as to be recorded.
-        cgroup_tree::kill(machine.layout, &place.intent.cgroup)?;
+        if own_cgroups {
+            // Also what has not come as far as to be recorded.
+            cgroup_tree::kill(machine.layout, &place.intent.cgroup)?;
+        }
     }
     places.into_iter().map(|place| Ok((place.intent.spec.id.clone(), place.wind_up(machine.layout)?))).collect()
 }

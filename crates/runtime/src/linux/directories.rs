@@ -41,6 +41,11 @@ impl Directories {
         self.root.join("sandboxes")
     }
 
+    /// Where removed sandboxes wait for being cleared away.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
     pub fn sandbox(&self, id: &str) -> Result<PathBuf, Error> {
         Ok(self.sandboxes().join(checked(id)?))
     }

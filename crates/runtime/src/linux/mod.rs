@@ -16,6 +16,7 @@ pub mod process;
 pub mod records;
 mod recovery;
 mod sandbox;
+mod trash;
 mod watch;
 
 pub use privileges::check_privileges;
@@ -28,7 +29,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use self::{cgroup::Layout, directories::Directories, locks::Locks, network::Network, sandbox::Machine};
+use self::{cgroup::Layout, directories::Directories, locks::Locks, network::Network, sandbox::Machine, trash::Trash};
 use crate::{ContainerSpec, ContainerStatus, Error, Exit, Runtime, SandboxSpec, SandboxStatus, error::Context as _};
 
 /// Where and with what to run.
@@ -52,6 +53,7 @@ struct Shared {
     directories: Directories,
     layout: Layout,
     network: Network,
+    trash: Trash,
     locks: Locks,
     /// Sandbox by container id: a shortcut, the directories are the truth.
     index: Mutex<BTreeMap<String, String>>,
@@ -73,12 +75,14 @@ impl LinuxRuntime {
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).context(step)?;
         let directories = Directories::new(root);
         fs::create_dir_all(directories.sandboxes()).context(step)?;
+        fs::create_dir_all(directories.trash()).context(step)?;
         let network = recovery::recover(&directories, &layout)?;
         let shared = Shared {
             options,
             directories,
             layout,
             network,
+            trash: Trash::default(),
             locks: Locks::default(),
             index: Mutex::default(),
             reports: Mutex::default(),
@@ -90,7 +94,11 @@ impl LinuxRuntime {
     /// Removes the bridge, masquerading and cgroup parents if no sandbox is left. Call it when the server ends.
     pub async fn close_empty(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
-        blocking(move || recovery::close_empty(shared.machine())).await
+        blocking(move || {
+            shared.wait_cleared();
+            recovery::close_empty(shared.machine())
+        })
+        .await
     }
 }
 
@@ -115,7 +123,11 @@ impl Runtime for LinuxRuntime {
         let sandbox = self.shared.locks.sandbox(&spec.id);
         let _alone = sandbox.write().await;
         let (shared, spec) = (self.shared.clone(), spec.clone());
-        let record = blocking(move || sandbox::create(shared.machine(), &spec)).await?;
+        let record = blocking(move || {
+            shared.trash.settle(&spec.id);
+            sandbox::create(shared.machine(), &spec)
+        })
+        .await?;
         self.shared.status(&record).await
     }
 

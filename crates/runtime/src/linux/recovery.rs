@@ -12,6 +12,7 @@ use super::{
     directories::{CGROUP_TOP, Directories},
     network::Network,
     sandbox::{self, Machine},
+    trash,
 };
 use crate::Error;
 
@@ -49,9 +50,10 @@ pub fn recover(directories: &Directories, layout: &Layout) -> Result<Network, Er
         // The creation did not get as far as its record, or the removal not to its end.
         tracing::info!(sandbox = id, "removing an unfinished sandbox");
         let directory = directories.sandboxes().join(&id);
-        containers::end_all(machine, &directory)?;
+        containers::end_all(machine, &directory, true)?;
         sandbox::tear_down(machine, &id, &directory, None)?;
     }
+    trash::recover(machine, |id| kept.contains(id))?;
     network.collect_leaks()?;
     Ok(network)
 }

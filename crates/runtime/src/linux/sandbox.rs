@@ -85,6 +85,11 @@ pub fn tear_down(machine: Machine<'_>, id: &str, directory: &Path, address: Opti
     let cgroup = machine.directories.cgroup_sandbox(id);
     cgroup_tree::kill(machine.layout, &cgroup)?;
     cgroup_tree::remove(machine.layout, &cgroup)?;
+    discard(machine, directory, address)
+}
+
+/// Lets go of namespaces and address and deletes the directory.
+pub fn discard(machine: Machine<'_>, directory: &Path, address: Option<Ipv4Addr>) -> Result<(), Error> {
     Pins::of(directory, true).release()?;
     let record = directory.join(records::SANDBOX);
     match fs::remove_file(&record) {

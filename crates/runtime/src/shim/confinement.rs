@@ -34,6 +34,12 @@ pub const MOUNTS: &[(&str, &str, &[&str])] = &[
 /// Character devices that may be opened: major, minor. Making other nodes is allowed, opening them is not.
 pub const DEVICES: &[(i64, i64)] = &[(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
+/// `DEVICES` as lines for the v1 devices controller, with leave to make (not open) any node and to use the container's own terminals.
+pub fn device_rules() -> Vec<String> {
+    let general = ["c *:* m", "b *:* m", "c 136:* rwm"].map(str::to_owned);
+    general.into_iter().chain(DEVICES.iter().map(|(major, minor)| format!("c {major}:{minor} rwm"))).collect()
+}
+
 /// Soft limit of open files: programs that use `select` break above 1024.
 pub const OPEN_FILES_SOFT: u64 = 1024;
 /// Hard limit of open files (systemd's default), if the shim's own limit is not lower.

@@ -7,6 +7,7 @@ mod capabilities;
 mod command;
 mod confinement;
 mod executor;
+mod hierarchies;
 mod inside_root;
 mod log;
 mod oci;

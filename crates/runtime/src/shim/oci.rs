@@ -21,13 +21,14 @@ use super::{capabilities, command, confinement, inside_root, rootfs, user};
 use crate::{
     ContainerSpec, Error,
     linux::{
-        cgroup::{Layout, V1_USED},
+        cgroup::{Layout, V1_SEEN},
         records::Intent,
     },
 };
 
 /// Builds the specification; makes the working directory where it is missing.
-pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &Layout) -> Result<Spec, Error> {
+/// `cgroups_by_us`: libcontainer has nothing to do with them.
+pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &Layout, cgroups_by_us: bool) -> Result<Spec, Error> {
     let container = &intent.spec;
     let who = user::resolve(root, &container.user, &container.supplemental_groups)?;
     let cwd = working_directory(root, container)?;
@@ -55,7 +56,7 @@ pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &La
             ])
             .no_new_privileges(true)
             .build()?;
-        let linux = LinuxBuilder::default()
+        let mut linux = LinuxBuilder::default()
             .namespaces(namespaces(intent)?)
             .cgroups_path(PathBuf::from(&intent.cgroup))
             .resources(LinuxResourcesBuilder::default().devices(device_rules()?).build()?)
@@ -63,6 +64,9 @@ pub fn specification(directory: &Path, root: &Path, intent: &Intent, layout: &La
             .readonly_paths(strings(confinement::READ_ONLY_PATHS))
             .rootfs_propagation("private")
             .build()?;
+        if cgroups_by_us {
+            linux.set_resources(None);
+        }
         let mut spec = SpecBuilder::default()
             .version("1.0.2")
             .root(RootBuilder::default().path(root).readonly(container.security.read_only_root).build()?)
@@ -174,7 +178,7 @@ fn cgroup_mounts(intent: &Intent, layout: &Layout) -> Result<Vec<Mount>, OciSpec
         Layout::V1 { .. } => {
             let options = strings(&[flags.as_slice(), &["mode=755", "size=64k"]].concat());
             let mut all = vec![MountBuilder::default().destination(POINT).typ("tmpfs").source("tmpfs").options(options).build()?];
-            for controller in V1_USED {
+            for controller in V1_SEEN {
                 if let Some(source) = layout.directory(controller, &intent.cgroup) {
                     let options = strings(&[flags.as_slice(), &["rbind", "ro"]].concat());
                     all.push(

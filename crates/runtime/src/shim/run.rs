@@ -13,7 +13,7 @@ use std::{
 use libcontainer::{container::builder::ContainerBuilder, syscall::syscall::SyscallType};
 use nix::{sched::CloneFlags, unistd::Uid};
 
-use super::{command::Report, executor::PieceworkExecutor, log::LogFile, oci, rootfs, supervise};
+use super::{command::Report, executor::PieceworkExecutor, hierarchies, log::LogFile, oci, rootfs, supervise};
 use crate::{
     Error, Exit, clock,
     error::Context as _,
@@ -50,8 +50,8 @@ fn claim_and_run(directory: &Path) -> Result<(), Error> {
         return Err(Error::Failed(format!("container {} belongs to another shim or was given up", intent.spec.id)));
     }
     detach().context(|| "leave the agent's session".into())?;
-    let layout = cgroup_tree::detect()?;
-    let exit = match start(directory, &intent, &layout) {
+    let mut layout = cgroup_tree::detect()?;
+    let exit = match start(directory, &intent, &mut layout) {
         Ok(started) => {
             let running = started.running.clone();
             records::write(&directory.join(records::RUNNING), &running, false).context(|| "write running.json".into())?;
@@ -83,10 +83,17 @@ struct Started {
     _layers: Vec<fs::File>,
 }
 
-fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, Error> {
+/// `layout` is changed to what reaches the cgroups from the mount namespace made here.
+fn start(directory: &Path, intent: &Intent, layout: &mut Layout) -> Result<Started, Error> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).context(|| "make a mount namespace".into())?;
     let root = rootfs::mount(directory, &intent.spec)?;
-    let spec = oci::specification(directory, &root.path, intent, layout)?;
+    let taken_over = hierarchies::take_over(directory, layout)?;
+    let cgroups_by_us = taken_over.is_some();
+    if let Some(reachable) = taken_over {
+        *layout = reachable;
+    }
+    let layout: &Layout = layout;
+    let spec = oci::specification(directory, &root.path, intent, layout, cgroups_by_us)?;
     let bundle = directory.join(rootfs::SCRATCH).join(OCI);
     fs::create_dir_all(&bundle).context(|| format!("make {}", bundle.display()))?;
     spec.save(bundle.join("config.json")).map_err(|error| Error::Failed(format!("write the OCI specification: {error}")))?;
@@ -102,7 +109,7 @@ fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, 
     let (report, report_end) = Report::pair().context(|| "make a pipe".into())?;
     let executor = PieceworkExecutor::new(&intent.spec, &spec, report_end.as_raw_fd())?;
 
-    let mut container = ContainerBuilder::new("container".into(), SyscallType::Linux)
+    let builder = ContainerBuilder::new("container".into(), SyscallType::Linux)
         .with_root_path(&bundle)
         .map_err(|error| Error::Failed(chain(&error)))?
         .with_executor(executor)
@@ -110,13 +117,16 @@ fn start(directory: &Path, intent: &Intent, layout: &Layout) -> Result<Started, 
         .with_stderr(stderr_end)
         .as_init(&bundle)
         .with_systemd(false)
-        .with_detach(true)
-        .build()
-        .map_err(|error| report.error_now().unwrap_or_else(|| Error::Failed(chain(&error))))?;
+        .with_detach(true);
+    let visit = if cgroups_by_us { Some(hierarchies::enter(layout, &intent.cgroup)?) } else { None };
+    let built = builder.build();
+    let left = visit.map_or(Ok(()), hierarchies::Visit::leave);
+    let mut container = built.map_err(|error| report.error_now().unwrap_or_else(|| Error::Failed(chain(&error))))?;
     drop(report_end);
     let pid = container.pid().ok_or_else(|| Error::Failed("libcontainer reports no process".into()))?.as_raw();
     let mut supervised = supervise::Supervised::new(pid, stdout, stderr, log)?;
     let begun = (|| {
+        left?;
         cgroup_tree::limit(layout, &intent.cgroup, &intent.spec.resources, true)?;
         set_oom_score(pid, intent.spec.resources.oom_score_adj)?;
         let init = ProcessIdentity::of(pid).context(|| "read the container's identity".into())?;

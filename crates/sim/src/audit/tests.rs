@@ -90,10 +90,7 @@ fn histories() {
         (with(6, &[noted()]), Some("a Pod is counted once")),
         (with(6, &[status(json!({"succeeded": 2}))]), Some("counters rise by what leaves the lists")),
         (with(6, &[status(json!({}))]), Some("counters rise by what leaves the lists")),
-        (
-            with(4, &[status(json!({"uncountedTerminatedPods": {"succeeded": ["pod"], "failed": ["pod"]}}))]),
-            Some("a Pod is counted once"),
-        ),
+        (with(4, &[status(json!({"uncountedTerminatedPods": {"succeeded": ["pod"], "failed": ["pod"]}}))]), Some("a Pod is counted once")),
         (with(1, &[noted()]), Some("only own Pods are counted")),
         (with(2, &[noted()]), Some("a Pod is counted for what it is")),
         (with(7, &[counted()]), Some("terminal conditions are permanent")),
@@ -108,16 +105,19 @@ fn histories() {
         ),
         (with(6, &[done(json!({"active": 1}))]), Some("a finished Job has no Pods under way")),
         (with(7, &[done(json!({"completionTime": "later"}))]), Some("times of a Job stay")),
+        (with(1, &[done(json!({"succeeded": 0}))]), Some("Complete means enough successes")),
         (
-            with(1, &[done(json!({"succeeded": 0}))]),
-            Some("Complete means enough successes"),
-        ),
-        (
-            with(2, &[("/core/pods/default/q", Some({
-                let mut second = pod("Pending", true, false);
-                second["metadata"]["uid"] = json!("second");
-                second
-            }))]),
+            with(
+                2,
+                &[(
+                    "/core/pods/default/q",
+                    Some({
+                        let mut second = pod("Pending", true, false);
+                        second["metadata"]["uid"] = json!("second");
+                        second
+                    }),
+                )],
+            ),
             Some("active Pods are at most parallelism"),
         ),
     ];
