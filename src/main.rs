@@ -5,6 +5,7 @@
 mod arguments;
 mod controllers_only;
 mod data_directory;
+mod ephemeral;
 mod house;
 mod image;
 mod run;

@@ -11,6 +11,7 @@ use piecework_cli::run::{Request, run};
 use crate::{
     arguments::RunOptions,
     data_directory,
+    ephemeral::{self, Ephemeral},
     house::{House, Plan, node_name},
     server::controller_options,
     signals,
@@ -25,7 +26,8 @@ pub async fn main(options: RunOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(run(client, request, interrupted).await));
     }
     let base = data_directory::prepare(options.data_dir)?;
-    let ephemeral = tempfile::Builder::new().prefix("run-").tempdir_in(&base).with_context(|| format!("work in {}", base.display()))?;
+    ephemeral::collect_abandoned(&base).await;
+    let ephemeral = Ephemeral::new(&base)?;
     let plan = Plan {
         state: ephemeral.path().to_path_buf(),
         images: base.join("images"),
@@ -37,6 +39,6 @@ pub async fn main(options: RunOptions) -> anyhow::Result<ExitCode> {
     let house = House::start(plan).await?;
     let code = run(house.admin(), request, interrupted).await;
     house.stop(true).await?;
-    ephemeral.close().context("remove the ephemeral server's directory")?;
+    ephemeral.remove()?;
     Ok(ExitCode::from(code))
 }

@@ -113,3 +113,22 @@ fn ctrl_c_deletes_the_job_and_exits_130() {
     assert!(Path::new(&marks.path().join("stopped")).exists(), "the container was not asked to stop: {said}");
     place.nothing_is_left();
 }
+
+/// A run that was killed leaves its container running; the next run ends it and removes everything of it.
+#[test]
+fn the_next_run_collects_a_killed_one() {
+    let place = Place::new();
+    let mut child = place
+        .command(&job("long", "", "Never", "echo started; exec sleep 1000"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = place.run(&job("next", "", "Never", "echo next"));
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stdout)), (Some(0), "next\n"), "{}", text(&output));
+}

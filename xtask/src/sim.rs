@@ -84,6 +84,7 @@ pub fn main(arguments: &[&str]) -> Result<()> {
         }
     }
     println!("\n{count} of {} seeds break a law", seeds.len());
+    drop(fixture);
     std::process::exit(1)
 }
 

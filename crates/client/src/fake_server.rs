@@ -65,6 +65,8 @@ struct State {
     watchers: Vec<Watcher>,
     faults: VecDeque<(&'static str, Fault)>,
     requests: Vec<Asked>,
+    /// Told of each request.
+    asked: Arc<tokio::sync::Notify>,
     /// Continue tokens are refused as expired.
     tokens_expire: bool,
 }
@@ -147,6 +149,20 @@ impl FakeServer {
         of_kind.map(|(_, object)| object.clone()).collect()
     }
 
+    /// Waits until `reached` holds for the requests so far.
+    pub(crate) async fn until(&self, reached: impl Fn(&[Asked]) -> bool) {
+        loop {
+            let asked = self.state().asked.clone();
+            let mut next = std::pin::pin!(asked.notified());
+            // Enlisted before looking, so that a request in between is not missed.
+            next.as_mut().enable();
+            if reached(&self.requests()) {
+                return;
+            }
+            next.await;
+        }
+    }
+
     pub(crate) fn requests(&self) -> Vec<Asked> {
         self.state().requests.clone()
     }
@@ -214,6 +230,7 @@ impl FakeServer {
         let fault = {
             let mut state = self.state();
             state.requests.push(asked.clone());
+            state.asked.notify_waiters();
             let at = state.faults.iter().position(|(of, _)| *of == verb);
             at.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault)
         };

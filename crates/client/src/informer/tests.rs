@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::fake_server::{FakeServer, Fault};
+use crate::fake_server::{Asked, FakeServer, Fault};
 
 fn pod(name: &str, uid: &str, node: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "ns", "uid": uid}, "spec": {"nodeName": node, "containers": []}})
@@ -80,20 +80,21 @@ impl Followed {
 
     /// Waits until the server was asked so many times for a list or a watch.
     async fn asked(&self, verb: &str, times: usize) {
-        while self.count(verb) < times {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        self.server.until(|requests| count(requests, verb) >= times).await;
     }
 
     fn count(&self, verb: &str) -> usize {
-        let watches = verb == "watch";
-        let requests = self.server.requests();
-        requests.iter().filter(|asked| asked.query.contains("watch=true") == watches).count()
+        count(&self.server.requests(), verb)
     }
 
     fn keys(&self) -> Vec<String> {
         self.cache.list().iter().map(|pod| object_key(&**pod)).collect()
     }
+}
+
+fn count(requests: &[Asked], verb: &str) -> usize {
+    let watches = verb == "watch";
+    requests.iter().filter(|asked| asked.query.contains("watch=true") == watches).count()
 }
 
 impl Drop for Followed {

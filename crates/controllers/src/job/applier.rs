@@ -2,9 +2,10 @@
 //!
 //! In: the Job the plan was made for, the plan. Out: writes, facts for the memory, Events after success. Never: another order, a stage after a failed one.
 
-use super::memory::Memory;
+use super::{memory::Memory, observe};
 use crate::{
     limits::REQUESTS_PER_STAGE,
+    metrics::Metrics,
     writes::{self, Done, FIELD_MANAGER},
 };
 use futures::{StreamExt, future::join_all, stream};
@@ -48,6 +49,7 @@ pub struct Applier {
     pods: Cache<Pod>,
     memory: Memory,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
 }
 
 /// One plan on its way.
@@ -61,8 +63,15 @@ struct Run<'a> {
 }
 
 impl Applier {
-    pub fn new(client: Client, recorder: Recorder, pods: Cache<Pod>, memory: Memory, clock: Arc<dyn Clock>) -> Self {
-        Applier { client, recorder, pods, memory, clock }
+    pub fn new(
+        client: Client,
+        recorder: Recorder,
+        pods: Cache<Pod>,
+        memory: Memory,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Applier { client, recorder, pods, memory, clock, metrics }
     }
 
     pub async fn apply(&self, job: &Job, plan: Plan) -> Result<(), ApplyError> {
@@ -194,7 +203,9 @@ impl Run<'_> {
         let name = self.job.metadata.name.clone().unwrap_or_default();
         let job = Job { status: Some(write.status), ..self.job.clone() };
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        self.job = self.jobs.replace_status(&name, &parameters, &job).await.map_err(request("write the status"))?;
+        let written = self.jobs.replace_status(&name, &parameters, &job).await.map_err(request("write the status"))?;
+        observe::status_written(&self.applier.metrics, &self.job, &written, write.terminal);
+        self.job = written;
         self.learn(Fact::StatusWritten {
             job_uid: self.uid.clone(),
             resource_version: self.job.metadata.resource_version.clone().unwrap_or_default(),
@@ -222,6 +233,7 @@ impl Run<'_> {
                 }
             }
             let count = failed.len();
+            self.applier.metrics.pods_created(observe::creation_reason(&self.job), (now.len() - count) as u64, count as u64);
             if let Some(error) = failed.into_iter().next() {
                 self.learn(Fact::CreationsFailed { count: asked(count + later.len()) });
                 if !namespace_terminating(&error) {

@@ -47,7 +47,7 @@ async fn create_job(client: &Client) -> Job {
 fn applier(client: &Client, pods: Cache<Pod>) -> (Applier, Recorder, Memory) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (memory, recorder) = (Memory::new(Settings::default()), Recorder::new(client.clone(), "test", clock.clone()));
-    (Applier::new(client.clone(), recorder.clone(), pods, memory.clone(), clock), recorder, memory)
+    (Applier::new(client.clone(), recorder.clone(), pods, memory.clone(), clock, Arc::default()), recorder, memory)
 }
 
 /// A cache that has seen everything up to now and then stands still.

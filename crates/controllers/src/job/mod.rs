@@ -3,16 +3,19 @@
 //! In: changes of Jobs and Pods. Out: syncs: snapshot, `reconcile`, apply. Never: decides anything itself.
 //! Difference to upstream: Pod events are not held back for a second; they coalesce in the queue while a sync of the same Job runs.
 
+mod accounts;
 mod applier;
 #[cfg(test)]
 mod applier_tests;
 mod memory;
+mod observe;
 mod orphans;
 
 use crate::{
     Options, Tasks,
     informers::{BY_JOB, BY_NAMESPACE, Informers, UNCONTROLLED},
     limits,
+    metrics::Metrics,
     work::{Again, work},
 };
 pub(crate) use applier::{namespace_terminating, said};
@@ -29,11 +32,12 @@ use piecework_client::{
     workqueue::Workqueue,
 };
 use piecework_reconcile::{
-    job::{Settings, conditions, known, reconcile},
+    job::{OWN_MANAGER, Settings, conditions, known, reconcile},
     label_selector,
     ownership::{self, TRACKING_FINALIZER},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Source component of the Job controller's Events (spec/jobs.md 5.1).
 pub const COMPONENT: &str = "job-controller";
@@ -47,15 +51,18 @@ pub(crate) fn start(informers: &mut Informers, client: &Client, clock: &Arc<dyn 
     let queue: Workqueue<String> = Workqueue::new(RETRY);
     let orphan_queue: Workqueue<String> = Workqueue::new(RETRY);
     let (jobs, pods) = (informers.jobs.cache.clone(), informers.pods.cache.clone());
-    watch_jobs(informers, &queue, &orphan_queue, &memory);
-    watch_pods(informers, &queue, &orphan_queue, &memory, clock);
+    let metrics = options.metrics.clone();
+    watch_jobs(informers, &queue, &orphan_queue, &memory, &metrics);
+    watch_pods(informers, &queue, &orphan_queue, &memory, clock, &metrics);
+    accounts::watch(informers, &queue);
     let recorder = Recorder::new(client.clone(), COMPONENT, clock.clone());
     let controller = Arc::new(Controller {
         jobs: jobs.clone(),
         pods: pods.clone(),
         memory: memory.clone(),
         clock: clock.clone(),
-        applier: Applier::new(client.clone(), recorder, pods.clone(), memory, clock.clone()),
+        applier: Applier::new(client.clone(), recorder, pods.clone(), memory, clock.clone(), metrics.clone()),
+        metrics,
     });
     for _ in 0..options.job_workers.max(1) {
         let (controller, queue) = (controller.clone(), queue.clone());
@@ -77,6 +84,7 @@ struct Controller {
     memory: Memory,
     clock: Arc<dyn Clock>,
     applier: Applier,
+    metrics: Arc<Metrics>,
 }
 
 impl Controller {
@@ -91,21 +99,41 @@ impl Controller {
         let known = self.memory.of(ownership::uid(&job.metadata));
         let mut pods = self.pods.by_index(BY_JOB, ownership::uid(&job.metadata));
         pods.extend(self.pods.by_index(UNCONTROLLED, job.metadata.namespace.as_deref().unwrap_or_default()));
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), Instant::now());
         let plan = reconcile(&job, &pods, &known, now);
+        let counts = observe::counts(&job, &known.settings);
+        if counts && observe::stale(&job, &known) {
+            self.metrics.stale_sync_skipped();
+        }
+        let action = observe::action(&plan, known.waits_until(&job, now).is_some());
         let requeue = plan.requeue_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
-        self.applier.apply(&job, plan).await?;
+        let outcome = self.applier.apply(&job, plan).await;
+        if counts {
+            self.metrics.job_synced(observe::completion_mode(&job), outcome.is_ok(), action, began.elapsed());
+        }
+        outcome?;
         Ok(requeue.map_or(Again::No, Again::After))
     }
 }
 
-fn watch_jobs(informers: &mut Informers, queue: &Workqueue<String>, orphan_queue: &Workqueue<String>, memory: &Memory) {
-    let (queue, orphan_queue, memory) = (queue.clone(), orphan_queue.clone(), memory.clone());
+fn watch_jobs(
+    informers: &mut Informers,
+    queue: &Workqueue<String>,
+    orphan_queue: &Workqueue<String>,
+    memory: &Memory,
+    metrics: &Arc<Metrics>,
+) {
+    let (queue, orphan_queue, memory, metrics) = (queue.clone(), orphan_queue.clone(), memory.clone(), metrics.clone());
     let pods = informers.pods.cache.clone();
     informers.jobs.informer.add_handler(move |delta: &Delta<Job>| {
         let job = delta.object();
         let uid = ownership::uid(&job.metadata);
         let gone = matches!(delta, Delta::Deleted(_));
+        if let Delta::Added(job) = delta
+            && let Some(manager) = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref()).filter(|manager| *manager != OWN_MANAGER)
+        {
+            metrics.external_job_seen(manager);
+        }
         if gone {
             memory.forget(uid);
         }
@@ -126,8 +154,10 @@ fn watch_pods(
     orphan_queue: &Workqueue<String>,
     memory: &Memory,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
 ) {
     let (queue, orphan_queue, memory, clock) = (queue.clone(), orphan_queue.clone(), memory.clone(), clock.clone());
+    let metrics = metrics.clone();
     let jobs = informers.jobs.cache.clone();
     informers.pods.informer.add_handler(move |delta: &Delta<Pod>| {
         let (old, new) = match delta {
@@ -138,6 +168,9 @@ fn watch_pods(
         let now = clock.now();
         let mut owners: Vec<_> = [old, new].into_iter().flatten().filter_map(|pod| ownership::controller(&pod.metadata)).collect();
         owners.dedup();
+        if owners.iter().any(|owner| owner.kind == "Job") {
+            observe::pod_changed(&metrics, old.map(Arc::as_ref), new.map(Arc::as_ref));
+        }
         for owner in owners.into_iter().filter(|owner| owner.kind == "Job") {
             memory.learn_all(&owner.uid, known::facts(old.map(Arc::as_ref), new.map(Arc::as_ref), now));
             let namespace = delta.object().metadata.namespace.as_deref().unwrap_or_default();

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{world::World, *};
+use k8s_openapi::api::batch::v1::{SuccessPolicy, SuccessPolicyRule};
 use proptest::prelude::*;
+use serde_json::json;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -20,6 +22,11 @@ enum Step {
     Advance(i64),
     Crash,
     Parallelism(i32),
+    /// Both of an Indexed Job at once.
+    Resize(i32),
+    Suspend(bool),
+    /// The Pod is marked as disrupted.
+    Disrupt(usize),
     DeleteJob,
 }
 
@@ -28,11 +35,14 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0usize..8).prop_map(|stages| Step::Sync(if stages > 4 { usize::MAX } else { stages })),
         6 => (0usize..3, 0usize..6).prop_map(|(job, pods)| Step::Observe { job, pods }),
         2 => (0usize..8).prop_map(Step::Start),
-        5 => (0usize..8, 0i32..2).prop_map(|(pod, code)| Step::End(pod, code)),
+        6 => (0usize..8, prop::sample::select(&[0, 0, 0, 0, 1, 1, 1, 7, 7, 42, 9][..])).prop_map(|(pod, code)| Step::End(pod, code)),
         1 => (0usize..8).prop_map(Step::Delete),
         3 => (0i64..60).prop_map(Step::Advance),
         1 => Just(Step::Crash),
         1 => (0i32..6).prop_map(Step::Parallelism),
+        1 => (0i32..7).prop_map(Step::Resize),
+        1 => any::<bool>().prop_map(Step::Suspend),
+        1 => (0usize..8).prop_map(Step::Disrupt),
         1 => Just(Step::DeleteJob).prop_filter("seldom", |_| true),
     ]
 }
@@ -44,18 +54,42 @@ struct Shape {
     backoff_limit: i32,
     deadline: Option<i64>,
     only_terminal: bool,
+    suspended: bool,
+    failure_policy: bool,
+    indexed: Option<Indexed>,
+}
+
+/// The policies of an Indexed Job.
+#[derive(Debug, Clone)]
+struct Indexed {
+    per_index: Option<i32>,
+    most_failed: Option<i32>,
+    /// Indexes and count of a success rule.
+    success: Option<(Option<&'static str>, Option<i32>)>,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    (prop::option::of(0i32..7), 0i32..6, 0i32..5, prop::option::weighted(0.2, 0i64..200), any::<bool>()).prop_map(
-        |(completions, parallelism, backoff_limit, deadline, only_terminal)| Shape {
-            completions,
+    let numbers = (prop::option::of(0i32..7), 0i32..6, 0i32..5, prop::option::weighted(0.2, 0i64..200));
+    let switches = (any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.3));
+    (numbers, switches, prop::option::of(indexed())).prop_map(
+        |((completions, parallelism, backoff_limit, deadline), (only_terminal, suspended, failure_policy), indexed)| Shape {
+            completions: if indexed.is_some() { completions.or(Some(5)) } else { completions },
             parallelism,
             backoff_limit,
             deadline,
             only_terminal,
+            suspended,
+            failure_policy,
+            indexed,
         },
     )
+}
+
+fn indexed() -> impl Strategy<Value = Indexed> {
+    let rule = (prop::option::of(prop::sample::select(&["", "1", "0,2", "1-3"][..])), prop::option::of(0i32..4));
+    (prop::option::of(0i32..3), prop::option::of(0i32..4), prop::option::weighted(0.3, rule)).prop_map(|(per_index, most_failed, success)| {
+        Indexed { per_index, most_failed: most_failed.filter(|_| per_index.is_some()), success }
+    })
 }
 
 fn world(shape: &Shape) -> World {
@@ -64,7 +98,28 @@ fn world(shape: &Shape) -> World {
         spec.parallelism = Some(shape.parallelism);
         spec.backoff_limit = Some(shape.backoff_limit);
         spec.active_deadline_seconds = shape.deadline;
+        spec.suspend = Some(shape.suspended);
         spec.pod_replacement_policy = Some(if shape.only_terminal { "Failed" } else { "TerminatingOrFailed" }.into());
+        let per_index = shape.indexed.as_ref().and_then(|indexed| indexed.per_index);
+        if shape.failure_policy {
+            let rule = |action: &str, code: i32| json!({"action": action, "onExitCodes": {"operator": "In", "values": [code]}});
+            let disrupted = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]});
+            let fatal = if per_index.is_some() { "FailIndex" } else { "Count" };
+            let rules = json!({"rules": [disrupted, rule("Ignore", 7), rule(fatal, 42), rule("FailJob", 9)]});
+            spec.pod_failure_policy = serde_json::from_value(rules).unwrap();
+        }
+        if let Some(indexed) = &shape.indexed {
+            spec.completion_mode = Some("Indexed".into());
+            spec.backoff_limit_per_index = per_index;
+            spec.max_failed_indexes = indexed.most_failed;
+            if per_index.is_some() {
+                spec.backoff_limit = Some(i32::MAX);
+            }
+            if let Some((indexes, count)) = indexed.success {
+                let rule = SuccessPolicyRule { succeeded_indexes: indexes.map(str::to_owned), succeeded_count: count };
+                spec.success_policy = Some(SuccessPolicy { rules: vec![rule] });
+            }
+        }
     })
 }
 
@@ -82,6 +137,17 @@ fn play(world: &mut World, step: &Step) {
         Step::Observe { job, pods } => world.observe(*job, *pods),
         Step::Advance(seconds) => world.advance(*seconds),
         Step::Crash => world.crash(),
+        Step::Resize(size) => {
+            if world.indexed() {
+                world.change_spec(|spec| (spec.completions, spec.parallelism) = (Some(*size), Some(*size)));
+            }
+        }
+        Step::Suspend(suspend) => world.change_spec(|spec| spec.suspend = Some(*suspend)),
+        Step::Disrupt(index) => {
+            if let Some(uid) = nth(world, *index) {
+                world.disrupt(&uid);
+            }
+        }
         Step::Parallelism(parallelism) => world.change_spec(|spec| spec.parallelism = Some(*parallelism)),
         Step::DeleteJob => {
             // One in a few histories: a Job that is being deleted hides most other behaviour.
@@ -110,8 +176,12 @@ fn play(world: &mut World, step: &Step) {
 
 /// Lets every Pod end well and time pass until the Job rests.
 fn heal(world: &mut World) {
-    if world.job.spec.as_ref().unwrap().parallelism == Some(0) {
-        world.change_spec(|spec| spec.parallelism = Some(2));
+    let spec = world.job.spec.as_ref().unwrap();
+    if spec.parallelism == Some(0) || spec.suspend == Some(true) {
+        world.change_spec(|spec| {
+            spec.suspend = Some(false);
+            spec.parallelism = spec.parallelism.filter(|parallelism| *parallelism > 0).or(Some(2));
+        });
     }
     for _ in 0..50 {
         let wait = world.settle();
@@ -140,13 +210,16 @@ proptest! {
         heal(&mut world);
         let deleting = world.job.metadata.deletion_timestamp.is_some();
         prop_assert!(deleting || conditions::finished(&world.job), "{:?} {:?}", world.status(), world.plan());
-        let uncounted: Vec<&String> = world.ended.iter().filter(|uid| !world.counted.contains(*uid)).collect();
+        let uncounted: Vec<&String> = world.ended.iter().filter(|(uid, pod)| !world.accounted(uid, pod)).map(|(uid, _)| uid).collect();
         prop_assert!(uncounted.is_empty(), "ended and never counted: {uncounted:?}");
         for pod in world.pods.values() {
             prop_assert!(!ownership::has_finalizer(&pod.metadata, crate::ownership::TRACKING_FINALIZER));
         }
-        if !deleting && let Some(completions) = shape.completions && conditions::holds(&world.status(), conditions::COMPLETE).is_some() {
-            prop_assert!(world.numbers().0 >= completions);
+        let completions = world.job.spec.as_ref().unwrap().completions;
+        if let Some(complete) = conditions::holds(&world.status(), conditions::COMPLETE) {
+            let early = complete.reason.as_deref() == Some("SuccessPolicy");
+            prop_assert!(early || deleting || world.numbers().0 >= completions.unwrap_or(1));
+            prop_assert!(world.status().failed_indexes.is_none_or(|failed| failed.is_empty()) || early, "{:?}", world.status());
         }
     }
 
@@ -163,7 +236,14 @@ proptest! {
         let before = world.pods.len() + plan.stages.iter().map(|stage| if let Stage::CreatePods(pods) = stage { pods.len() } else { 0 }).sum::<usize>();
         prop_assert!(world.apply(&plan, usize::MAX), "{plan:?}");
         world.observe_all();
-        let next = world.plan();
+        let mut next = world.plan();
+        if world.job.spec.as_ref().unwrap().backoff_limit_per_index.is_some() {
+            // A replacement that is there frees the failed Pod whose count it took over: one more sync counts it, and does nothing else.
+            prop_assert!(next.stages.iter().all(|stage| matches!(stage, Stage::WriteStatus(_) | Stage::RemoveFinalizers(_))), "{plan:#?}\nthen\n{next:#?}");
+            prop_assert!(world.apply(&next, usize::MAX));
+            world.observe_all();
+            next = world.plan();
+        }
         let vanished = world.pods.len() < before && next.stages.iter().all(|stage| matches!(stage, Stage::WriteStatus(_)));
         prop_assert!(next.is_empty() || vanished || plan.requeue_at.is_some_and(|at| at <= world.now), "{plan:#?}\nthen\n{next:#?}");
     }

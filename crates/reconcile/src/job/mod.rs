@@ -24,6 +24,10 @@ pub mod suspend;
 pub mod template;
 
 #[cfg(test)]
+mod index_audit;
+#[cfg(test)]
+mod indexed_scenario_tests;
+#[cfg(test)]
 mod laws_tests;
 #[cfg(test)]
 mod scenario_tests;
@@ -245,6 +249,8 @@ impl<'a> Sync<'a> {
         let terminal = outcome.filter(|_| !noted.limited && tally.uncounted() == 0 && self.live.terminating == 0 && self.live.active == 0);
         if let Some(outcome) = &terminal {
             let (_, terminal, reason, message) = outcome.parts();
+            // A suspended Job has no start time, but may still end; a finished one must have it (3.4).
+            status.start_time.get_or_insert(Time(conditions::whole_seconds(self.now)));
             conditions::set(&mut status, terminal, "True", reason, message, self.now);
             if matches!(outcome, Outcome::Success { .. }) {
                 status.completion_time = Some(Time(conditions::whole_seconds(self.now)));

@@ -468,7 +468,8 @@ fn case_10_suspend_and_resume() {
     world.settle();
     assert_eq!(world.numbers(), (0, 1, 0, 0));
     world.change_spec(|spec| spec.suspend = Some(false));
-    world.settle();
+    let wait = world.settle().unwrap();
+    assert_eq!(seconds_between(world.now, wait), 100, "the deadline counts from the resumption");
     assert_eq!(world.numbers(), (0, 1, 4, 0));
     assert_eq!(world.status().start_time, Some(Time(world.now)));
     assert!(world.conditions().is_empty());
@@ -533,9 +534,38 @@ fn a_fail_job_rule_ends_the_job() {
 
 #[test]
 fn what_is_not_built_is_named() {
-    let mut world = World::job(|spec| spec.completion_mode = Some("Indexed".into()));
+    let mut world = World::job(|spec| spec.scheduling = Some(Default::default()));
     world.observe_all();
     let plan = world.plan();
     assert!(plan.stages.is_empty());
-    assert_eq!(plan.problems[0].field, "spec.completionMode");
+    assert_eq!(plan.problems[0].field, "spec.scheduling");
+}
+
+#[test]
+fn an_unknown_completion_mode_is_left_alone() {
+    let mut world = World::job(|spec| spec.completion_mode = Some("Odd".into()));
+    world.observe_all();
+    let plan = world.plan();
+    assert!(plan.stages.is_empty());
+    assert_eq!(plan.events[0].reason, "UnknownCompletionMode");
+}
+
+/// A suspended Job has no start time, yet it may end: here by a Pod that was being deleted before the Job was suspended.
+#[test]
+fn a_suspended_job_can_still_fail_and_has_a_start_time_then() {
+    let mut world = World::job(|spec| {
+        spec.backoff_limit = Some(0);
+        spec.pod_replacement_policy = Some("Failed".into());
+    });
+    world.settle();
+    let uid = world.active().pop().unwrap();
+    world.start(&uid);
+    world.delete(&uid);
+    world.change_spec(|spec| spec.suspend = Some(true));
+    world.settle();
+    assert_eq!((world.status().start_time, world.conditions()), (None, vec!["Suspended/JobSuspended".to_owned()]));
+    world.end(&uid, 1);
+    world.settle();
+    assert_eq!(world.conditions()[2], "Failed/BackoffLimitExceeded");
+    assert!(world.status().start_time.is_some());
 }

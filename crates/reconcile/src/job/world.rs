@@ -28,7 +28,9 @@ pub struct World {
     pub most_uncounted: usize,
     pub counted: BTreeSet<String>,
     /// Pods that reached a terminal phase with the tracking finalizer on.
-    pub ended: BTreeSet<String>,
+    pub ended: BTreeMap<String, Pod>,
+    /// The smallest number of completions there ever was; indexes above come and go.
+    pub least_completions: i32,
     job_changes: VecDeque<Job>,
     pod_changes: VecDeque<(String, Option<Pod>)>,
     cached_job: Job,
@@ -51,6 +53,7 @@ impl World {
             ..JobSpec::default()
         };
         change(&mut spec);
+        let least_completions = spec.completions.unwrap_or(0);
         let metadata = ObjectMeta {
             name: Some("pi".into()),
             namespace: Some("default".into()),
@@ -70,7 +73,8 @@ impl World {
             most_active: 0,
             most_uncounted: 0,
             counted: BTreeSet::new(),
-            ended: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            least_completions,
             job_changes: VecDeque::new(),
             pod_changes: VecDeque::new(),
             cached_pods: BTreeMap::new(),
@@ -98,6 +102,31 @@ impl World {
             .filter(|c| c.status == "True")
             .map(|c| format!("{}/{}", c.type_, c.reason.clone().unwrap_or_default()))
             .collect()
+    }
+
+    pub fn indexed(&self) -> bool {
+        indexed::indexed(self.job.spec.as_ref().unwrap())
+    }
+
+    /// Whether this Pod, which ended with the finalizer on, has left its mark in the status.
+    pub fn accounted(&self, uid: &str, pod: &Pod) -> bool {
+        let spec = self.job.spec.as_ref().unwrap();
+        if self.counted.contains(uid) || failure_policy::verdict(spec, pod) == Verdict::Ignore {
+            return true;
+        }
+        if !self.indexed() {
+            return false;
+        }
+        let status = self.status();
+        let marked = |index: i32| {
+            [&status.completed_indexes, &status.failed_indexes].iter().any(|text| index_audit::read(text.as_deref()).contains(&index))
+        };
+        index_audit::index_of(pod).is_none_or(|index| index >= self.least_completions || (pods::succeeded(pod) && marked(index)))
+    }
+
+    /// UIDs of the active Pods of an index.
+    pub fn of_index(&self, index: i32) -> Vec<String> {
+        self.active().into_iter().filter(|uid| index_audit::index_of(&self.pods[uid]) == Some(index)).collect()
     }
 
     pub fn active(&self) -> Vec<String> {
@@ -210,6 +239,9 @@ impl World {
                 assert!(self.active().len() + list.len() <= parallelism as usize, "more Pods than parallelism");
                 self.known.learn(Fact::CreationsAsked { count: list.len() as u32, at: self.now });
                 for pod in list {
+                    if self.indexed() {
+                        index_audit::creation(&self.job, &self.pods, pod);
+                    }
                     self.create(pod.clone());
                 }
                 self.most_active = self.most_active.max(self.active().len());
@@ -223,16 +255,25 @@ impl World {
         let old = self.status();
         let number = |value: Option<i32>| value.unwrap_or(0);
         assert!(!conditions::finished(&self.job), "a finished Job is never written again");
-        assert!(number(new.failed) >= number(old.failed) && number(new.succeeded) >= number(old.succeeded), "a counter fell");
+        assert!(number(new.failed) >= number(old.failed), "a counter fell");
+        assert!(self.indexed() || number(new.succeeded) >= number(old.succeeded), "a counter fell");
+        if self.indexed() {
+            index_audit::status_write(&self.job, &self.pods, new);
+        }
         let lists = |status: &JobStatus| {
             let lists = status.uncounted_terminated_pods.clone().unwrap_or_default();
             (lists.succeeded.unwrap_or_default(), lists.failed.unwrap_or_default())
         };
         let (before, after) = (lists(&old), lists(new));
-        for (before, after, old, new) in
-            [(before.0, after.0.clone(), old.succeeded, new.succeeded), (before.1, after.1.clone(), old.failed, new.failed)]
-        {
+        for (which, before, after, old, new) in [
+            ("succeeded", before.0, after.0.clone(), old.succeeded, new.succeeded),
+            ("failed", before.1, after.1.clone(), old.failed, new.failed),
+        ] {
             let dropped: Vec<&String> = before.iter().filter(|uid| !after.contains(uid)).collect();
+            // Successes of an Indexed Job are audited by index.
+            if self.indexed() && which == "succeeded" {
+                continue;
+            }
             assert_eq!(number(new) - number(old), dropped.len() as i32, "one count per UID");
             for uid in dropped {
                 assert!(self.counted.insert(uid.clone()), "{uid} counted twice");
@@ -264,7 +305,9 @@ impl World {
     }
 
     pub fn change_spec(&mut self, change: impl FnOnce(&mut JobSpec)) {
-        change(self.job.spec.as_mut().unwrap());
+        let spec = self.job.spec.as_mut().unwrap();
+        change(spec);
+        self.least_completions = self.least_completions.min(spec.completions.unwrap_or(0));
         self.touch_job();
     }
 
@@ -272,7 +315,7 @@ impl World {
         self.serial += 1;
         pod.metadata.resource_version = Some(self.serial.to_string());
         if pods::terminal(&pod) && ownership::has_finalizer(&pod.metadata, TRACKING_FINALIZER) {
-            self.ended.insert(uid.to_owned());
+            self.ended.insert(uid.to_owned(), pod.clone());
         }
         let gone = pod.metadata.deletion_grace_period_seconds == Some(0) && pod.metadata.finalizers.iter().flatten().next().is_none();
         if gone {
@@ -338,10 +381,21 @@ impl World {
             ..ContainerStatus::default()
         };
         let phase = if code == 0 { "Succeeded" } else { "Failed" };
-        pod.status = Some(PodStatus { phase: Some(phase.into()), container_statuses: Some(vec![container]), ..PodStatus::default() });
+        let conditions = pod.status.take().and_then(|status| status.conditions).unwrap_or_default();
+        let conditions = conditions.into_iter().filter(|condition| condition.type_ != "Ready").collect();
+        let containers = Some(vec![container]);
+        pod.status = Some(PodStatus { phase: Some(phase.into()), container_statuses: containers, conditions: Some(conditions), ..PodStatus::default() });
         if pods::deleting(&pod) {
             pod.metadata.deletion_grace_period_seconds = Some(0);
         }
+        self.put(uid, pod);
+    }
+
+    /// Something is about to end it that is not its fault.
+    pub fn disrupt(&mut self, uid: &str) {
+        let Some(mut pod) = self.pods.get(uid).filter(|pod| !pods::terminal(pod)).cloned() else { return };
+        let target = PodCondition { type_: "DisruptionTarget".into(), status: "True".into(), ..PodCondition::default() };
+        pod.status.get_or_insert_default().conditions.get_or_insert_default().push(target);
         self.put(uid, pod);
     }
 

@@ -198,9 +198,11 @@ impl Place {
 
     /// After its processes were killed: waits for the shim to record the exit and to end. Blocks.
     pub fn wind_up(&self, layout: &Layout) -> Result<Exit, Error> {
-        let given_up = records::claim(&self.directory.join(records::SHIM), &Claim::Abandoned).context(|| "give up a container".into())?;
-        if !given_up
-            && let Some(Claim::Shim(shim)) = read(&self.directory, records::SHIM)?
+        // Mostly there is a shim; then nothing has to be written.
+        if read::<Claim>(&self.directory, records::SHIM)?.is_none() {
+            records::claim(&self.directory.join(records::SHIM), &Claim::Abandoned).context(|| "give up a container".into())?;
+        }
+        if let Some(Claim::Shim(shim)) = read(&self.directory, records::SHIM)?
             && let Some(handle) = shim.open().context(|| "look for the shim".into())?
         {
             let step = || format!("wait for the shim of {}", self.intent.spec.id);
