@@ -181,7 +181,9 @@ fn transitions(new: &Value, before: &Value, errors: &mut Vec<FieldError>) {
     if shrinks("failed") {
         errors.push(FieldError::invalid("status.failed", number(status, "failed"), "cannot decrease the failed counter"));
     }
-    let elastic = spec["completionMode"] == "Indexed" && spec["completions"] == spec["parallelism"];
+    // Also after a scale-down that is not yet in the status when parallelism changes once more: the controller could never write again.
+    let cut = || indexes::parse(text(before, "completedIndexes"), int(spec, "completions").unwrap_or(i64::MAX)).is_err();
+    let elastic = spec["completionMode"] == "Indexed" && (spec["completions"] == spec["parallelism"] || cut());
     if shrinks("succeeded") && !elastic {
         errors.push(FieldError::invalid("status.succeeded", number(status, "succeeded"), "cannot decrease the succeeded counter"));
     }

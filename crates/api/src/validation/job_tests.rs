@@ -328,6 +328,36 @@ fn updates() {
             vec![("/spec/template/spec/containers/0/resources", json!({"requests": {"cpu": "1"}}))],
             vec![],
         ),
+        (
+            "policies",
+            with(job(), &[("/spec/completionMode", json!("Indexed"))]),
+            vec![
+                ("/spec/podFailurePolicy", json!({"rules": []})),
+                ("/spec/podReplacementPolicy", json!("Failed")),
+                ("/spec/backoffLimitPerIndex", json!(1)),
+                ("/spec/successPolicy", json!({"rules": [{"succeededCount": 1}]})),
+            ],
+            vec!["spec.podFailurePolicy: Invalid", "spec.backoffLimitPerIndex: Invalid", "spec.successPolicy: Invalid"],
+        ),
+        ("replacement policy", job(), vec![("/spec/podReplacementPolicy", json!("Failed")), ("/spec/suspend", json!(true))], vec![]),
+        (
+            "most failed indexes",
+            with(job(), &[("/spec/completionMode", json!("Indexed")), ("/spec/backoffLimitPerIndex", json!(1))]),
+            vec![("/spec/maxFailedIndexes", json!(1))],
+            vec![],
+        ),
+        ("suspended: labels", suspended(&[]), vec![("/spec/template/metadata/labels/x", json!("y"))], vec![]),
+        (
+            "suspended: the selector's labels",
+            suspended(&[]),
+            vec![("/spec/template/metadata/labels", json!({"x": "y"}))],
+            vec!["spec.template.metadata.labels: Required"; 4]
+                .into_iter()
+                .chain(["spec.template.metadata.labels: Invalid"])
+                .collect(),
+        ),
+        ("suspended: tolerations", suspended(&[]), vec![("/spec/template/spec/tolerations", json!([{"operator": "Exists"}]))], vec![]),
+        ("suspended: grace period", suspended(&[]), vec![("/spec/template/spec/terminationGracePeriodSeconds", json!(1))], vec!["spec.template: Invalid"]),
         ("suspended: annotations", suspended(&[]), vec![("/spec/template/metadata/annotations", json!({"a": "b"}))], vec![]),
         ("suspended: image", suspended(&[]), vec![("/spec/template/spec/containers/0/image", json!("x"))], vec!["spec.template: Invalid"]),
         (
@@ -469,6 +499,48 @@ fn status_writes() {
     ];
     for (what, before, after, expected) in rows {
         let (old, new) = (with(job(), &[("/status", before)]), with(job(), &[("/status", after)]));
+        assert_errors(texts(status_update(kind(), &new, &old)), &expected, what);
+    }
+    /// What, completions, parallelism, the lists before and after, the starts of the errors.
+    type Row = (&'static str, i32, i32, Value, Value, Vec<&'static str>);
+    let rows: Vec<Row> = vec![
+        ("scaled down", 3, 3, json!({"completedIndexes": "0,4", "succeeded": 2}), json!({"completedIndexes": "0", "succeeded": 1}), vec![]),
+        (
+            "scaled down, then less parallelism",
+            3,
+            1,
+            json!({"completedIndexes": "0,4", "succeeded": 2}),
+            json!({"completedIndexes": "0", "succeeded": 1}),
+            vec![],
+        ),
+        (
+            "not scaled down",
+            5,
+            1,
+            json!({"completedIndexes": "0,4", "succeeded": 2}),
+            json!({"completedIndexes": "0", "succeeded": 1}),
+            vec!["status.succeeded: Invalid value: 1"],
+        ),
+        (
+            "both completed and failed",
+            5,
+            1,
+            json!({}),
+            json!({"completedIndexes": "0-3", "succeeded": 4, "failedIndexes": "3,4"}),
+            vec!["status.failedIndexes: Invalid"],
+        ),
+        ("failed indexes", 5, 1, json!({}), json!({"failedIndexes": ""}), vec![]),
+        ("above the limit", 5, 1, json!({}), json!({"completedIndexes": "5"}), vec!["status.completedIndexes: Invalid"]),
+    ];
+    for (what, completions, parallelism, before, after, expected) in rows {
+        let spec = [
+            ("/spec/completionMode", json!("Indexed")),
+            ("/spec/completions", json!(completions)),
+            ("/spec/parallelism", json!(parallelism)),
+            ("/spec/backoffLimitPerIndex", json!(1)),
+        ];
+        let indexed = with(job(), &spec);
+        let (old, new) = (with(indexed.clone(), &[("/status", before)]), with(indexed, &[("/status", after)]));
         assert_errors(texts(status_update(kind(), &new, &old)), &expected, what);
     }
     let suspended = with(job(), &[("/spec/suspend", json!(true)), ("/status", json!({"startTime": start}))]);

@@ -5,6 +5,7 @@
 use super::written::Written;
 use crate::{
     job::{namespace_terminating, said},
+    metrics::Metrics,
     writes::{self, Done, FIELD_MANAGER},
 };
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
@@ -21,11 +22,13 @@ use piecework_reconcile::{
     cron::{Event, Plan, Stage, Start, child},
     ownership::ObjectRef,
 };
+use std::{sync::Arc, time::Duration};
 
 pub struct Applier {
     client: Client,
     recorder: Recorder,
     written: Written,
+    metrics: Arc<Metrics>,
 }
 
 /// One plan on its way.
@@ -38,8 +41,8 @@ struct Run<'a> {
 }
 
 impl Applier {
-    pub fn new(client: Client, recorder: Recorder, written: Written) -> Self {
-        Applier { client, recorder, written }
+    pub fn new(client: Client, recorder: Recorder, written: Written, metrics: Arc<Metrics>) -> Self {
+        Applier { client, recorder, written, metrics }
     }
 
     pub fn tell(&self, cron_job: &CronJob, event: Event) {
@@ -109,6 +112,10 @@ impl Run<'_> {
         let job = match self.jobs.create(&parameters(), &start.job).await {
             Ok(job) => {
                 self.tell(Event::normal("SuccessfulCreate", format!("Created job {name}")));
+                if let Some(created) = &job.metadata.creation_timestamp {
+                    let late = created.0.duration_since(start.planned);
+                    self.applier.metrics.cron_job_started_after(Duration::try_from(late).unwrap_or(Duration::ZERO));
+                }
                 job
             }
             Err(error) if is_already_exists(&error) => {

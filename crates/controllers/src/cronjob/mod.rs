@@ -53,7 +53,7 @@ pub(crate) fn start(informers: &mut Informers, client: &Client, clock: &Arc<dyn 
         jobs: informers.jobs.cache.clone(),
         clock: clock.clone(),
         settings,
-        applier: Applier::new(client.clone(), recorder, written.clone()),
+        applier: Applier::new(client.clone(), recorder, written.clone(), options.metrics.clone()),
         written,
     });
     watch_cron_jobs(informers, &queue, &controller);

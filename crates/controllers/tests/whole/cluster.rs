@@ -21,6 +21,7 @@ use piecework_client::{
     informer::{Delta, Informer},
     patch::{Patch, patch_status},
 };
+use piecework_controllers::metrics::Metrics;
 use piecework_store::{EmbeddedOptions, EmbeddedStore};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ pub struct Cluster {
     /// What the controllers use; may be faulty.
     controllers_client: Client,
     controllers: JoinSet<()>,
+    /// What the controllers have counted, over restarts.
+    pub metrics: Arc<Metrics>,
     _agent: JoinSet<()>,
     _directory: tempfile::TempDir,
 }
@@ -67,7 +70,7 @@ impl Cluster {
         let controllers_client = faults.map_or_else(|| client.clone(), |every| Client::new(faulty(router, every), "default"));
         let mut agents = JoinSet::new();
         agents.spawn(agent(client.clone()));
-        let mut cluster = Cluster { client, controllers_client, controllers: JoinSet::new(), _agent: agents, _directory: directory };
+        let mut cluster = Cluster { client, controllers_client, controllers: JoinSet::new(), metrics: Arc::default(), _agent: agents, _directory: directory };
         cluster.restart_controllers();
         cluster
     }
@@ -76,7 +79,7 @@ impl Cluster {
     pub fn restart_controllers(&mut self) {
         self.controllers = JoinSet::new();
         // No delay between retries: the delays are tested in the pure crate.
-        let options = piecework_controllers::Options { job_backoff_cap: Duration::ZERO, ..Default::default() };
+        let options = piecework_controllers::Options { job_backoff_cap: Duration::ZERO, metrics: self.metrics.clone(), ..Default::default() };
         self.controllers.spawn(piecework_controllers::run(self.controllers_client.clone(), Arc::new(SystemClock), options));
     }
 

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod cluster;
 mod collection;
 mod cronjobs;
 mod jobs;
+mod metrics;
 mod scheduling;

@@ -109,6 +109,7 @@ pub fn note(tally: &mut Tally, tracked: &[&Pod], ending: &Ending<'_>) -> Noted {
     let Ending { spec, deleting, outcome, waiting } = ending;
     let only_terminal = replacement::only_terminal(spec);
     let failing = matches!(outcome, Some(Outcome::Failure { .. }));
+    let early = outcome.is_some_and(Outcome::early);
     let held_failed: BTreeSet<String> = tally.uncounted_failed.iter().cloned().collect();
     let held_succeeded: BTreeSet<String> = tally.uncounted_succeeded.iter().cloned().collect();
     let mut completed = BTreeSet::new();
@@ -128,7 +129,9 @@ pub fn note(tally: &mut Tally, tracked: &[&Pod], ending: &Ending<'_>) -> Noted {
             Some(Entry::Succeeded)
         } else {
             let ignored = failed && failure_policy::verdict(spec, pod) == Verdict::Ignore;
-            ((failed || failing) && !ignored).then_some(Entry::Failed)
+            // What an early success stops has not failed, also when a crash lets this sync see it stopping or stopped (4.9.4).
+            let stopped = early && pods::deleting(pod);
+            ((failed || failing) && !ignored && !stopped).then_some(Entry::Failed)
         };
         // Indexed: a Pod without a good index counts for nothing, and a success counts once per index.
         let index = tally.progress.as_ref().map(|progress| progress.index_of(pod));

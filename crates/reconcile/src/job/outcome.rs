@@ -26,6 +26,11 @@ impl Outcome {
         Outcome::Success { reason: "CompletionsReached".into(), message: "Reached expected number of succeeded pods".into() }
     }
 
+    /// A success policy ends the Job although Pods may still run.
+    pub fn early(&self) -> bool {
+        matches!(self, Outcome::Success { reason, .. } if reason == SUCCESS_POLICY)
+    }
+
     fn failure(reason: &str, message: &str) -> Self {
         Outcome::Failure { reason: reason.into(), message: message.into() }
     }
@@ -84,7 +89,7 @@ pub fn decide(
         return Some(outcome);
     }
     let rule = success_policy::matched(spec, progress)?;
-    Some(Outcome::Success { reason: "SuccessPolicy".into(), message: format!("Matched rules at index {rule}") })
+    Some(Outcome::Success { reason: SUCCESS_POLICY.into(), message: format!("Matched rules at index {rule}") })
 }
 
 /// Step 6: too many indexes were given up, or nothing is left to run and some were.
@@ -97,6 +102,8 @@ fn failed_indexes(spec: &JobSpec, progress: &Progress) -> Option<Outcome> {
     let over = failed > 0 && failed + progress.completed.len() >= i64::from(progress.limit);
     over.then(|| Outcome::failure("FailedIndexes", "Job has failed indexes"))
 }
+
+const SUCCESS_POLICY: &str = "SuccessPolicy";
 
 /// Default of `spec.backoffLimit` without a limit per index (seed: 6).
 pub const DEFAULT_BACKOFF_LIMIT: i32 = 6;

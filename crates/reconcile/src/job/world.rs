@@ -118,6 +118,10 @@ impl World {
             return false;
         }
         let status = self.status();
+        let early = conditions::holds(&status, conditions::COMPLETE).is_some_and(|complete| complete.reason.as_deref() == Some("SuccessPolicy"));
+        if early && pods::deleting(pod) {
+            return true;
+        }
         let marked = |index: i32| {
             [&status.completed_indexes, &status.failed_indexes].iter().any(|text| index_audit::read(text.as_deref()).contains(&index))
         };
@@ -240,7 +244,9 @@ impl World {
                 self.known.learn(Fact::CreationsAsked { count: list.len() as u32, at: self.now });
                 for pod in list {
                     if self.indexed() {
-                        index_audit::creation(&self.job, &self.pods, pod);
+                        // A stale size is no fault: what is too many goes away once it is seen.
+                        let completions = self.cached_job.spec.as_ref().and_then(|spec| spec.completions);
+                        index_audit::creation(&self.job, completions, &self.pods, pod);
                     }
                     self.create(pod.clone());
                 }
