@@ -33,6 +33,15 @@ const CHECKS: &[(&str, Check)] = &[
     ("an image that is nowhere", missing_image),
     ("a command that is nowhere", missing_command),
     ("graceful end", graceful_end),
+    ("suspend and resume", suspend_and_resume),
+    ("indexed with limits per index", indexed_with_limits),
+    ("indexed with a fail index rule", fail_index),
+    ("success policy", success_policy),
+    ("failure policy", failure_policy),
+    ("elastic indexed", elastic_indexed),
+    ("ttl after finished", ttl_after_finished),
+    ("a backoff curve of its own", own_backoff_curve),
+    ("a service account that comes late", late_service_account),
 ];
 
 fn main() {
@@ -122,6 +131,67 @@ fn fixed_completion_count(k: &Kubectl) {
     assert!(pods.iter().all(|pod| pod["metadata"]["finalizers"].is_null() && pod["status"]["phase"] == "Succeeded"));
 }
 
+/// Waits until the Job is deleted, which may have happened already.
+fn deleted(k: &Kubectl, job: &str) {
+    k.ok(&["wait", "--for=delete", &format!("job/{job}"), "--timeout=60s"]);
+}
+
+fn ttl_after_finished(k: &Kubectl) {
+    // The Job of the page, with an image that is here and a TTL that passes while the test looks.
+    let page = fs::read_to_string(fixture::repository().join("examples/pi-with-ttl.yaml")).unwrap();
+    let here =
+        page.replace("image: perl", "image: busybox").replace(r#"["perl",  "-Mbignum=bpi", "-wle", "print bpi(2000)"]"#, "[\"true\"]");
+    k.apply(&here);
+    k.wait("condition=complete", "job/pi-with-ttl");
+    assert_eq!(object(k, &["job", "pi-with-ttl"])["spec"]["ttlSecondsAfterFinished"], 100);
+    // Changed after the end, it counts from the end.
+    k.ok(&["patch", "job", "pi-with-ttl", "-p", r#"{"spec":{"ttlSecondsAfterFinished":1}}"#]);
+    deleted(k, "pi-with-ttl");
+    assert_eq!(pods(k, "pi-with-ttl").len(), 0, "in the foreground the Pods go first");
+    // Zero, and a Job that failed.
+    k.apply(&job("zero", "  backoffLimit: 0\n  ttlSecondsAfterFinished: 0\n", "Never", "exit 3"));
+    deleted(k, "zero");
+    assert_eq!(pods(k, "zero").len(), 0);
+}
+
+fn own_backoff_curve(k: &Kubectl) {
+    let annotated = |value: &str| {
+        let manifest = job("quick", "  backoffLimit: 3\n", "Never", "exit 1");
+        let annotations = format!("  annotations: {{piecework.dev/backoff-base: {value}, piecework.dev/backoff-cap: 3s}}\nspec:\n");
+        manifest.replacen("spec:\n", &annotations, 1)
+    };
+    let refused = k.with_manifest(&["create", "-f", "-"], &annotated("soon"));
+    assert!(text(&refused).contains("metadata.annotations[piecework.dev/backoff-base]: Invalid value: \"soon\""), "{}", text(&refused));
+    k.apply(&annotated("2s"));
+    k.wait("condition=failed", "job/quick");
+    let pods = pods(k, "quick");
+    let gaps: Vec<i64> = pods
+        .windows(2)
+        .map(|pair| time(&pair[1]["metadata"]["creationTimestamp"]).duration_since(time(&terminated(&pair[0])["finishedAt"])).as_secs())
+        .collect();
+    assert_eq!(gaps.len(), 3);
+    // 2 s, then 4 s and 8 s cut to 3 s; a busy machine may be late, but the usual 10 s, 20 s and 40 s are far away.
+    assert!(gaps.iter().zip([2, 3, 3]).all(|(gap, least)| (least..10).contains(gap)), "{gaps:?}");
+}
+
+fn late_service_account(k: &Kubectl) {
+    let manifest = job("late", "", "Never", "true").replace("restartPolicy:", "serviceAccountName: builder\n      restartPolicy:");
+    let mut events =
+        k.command(&["get", "events", "-w", "-o", "jsonpath={.reason}: {.message}{\"\\n\"}"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines().map(Result::unwrap);
+    k.apply(&manifest);
+    let account = format!("{}/builder", k.namespace);
+    let expected = format!(
+        "FailedCreate: Error creating: pods \"late-\" is forbidden: error looking up service account {account}: serviceaccount \"builder\" not found"
+    );
+    assert_eq!(lines.find(|line| line.starts_with("FailedCreate")).unwrap(), expected);
+    events.kill().unwrap();
+    events.wait().unwrap();
+    assert_eq!(pods(k, "late").len(), 0);
+    k.ok(&["create", "serviceaccount", "builder"]);
+    k.wait("condition=complete", "job/late");
+}
+
 fn work_queue(k: &Kubectl) {
     // Three workers share a queue; the first to succeed says that the work is done, the others are let finish.
     k.apply(&job("queue", "  parallelism: 3\n", "Never", "sleep $((RANDOM % 2))"));
@@ -146,6 +216,79 @@ fn parallelism_changes(k: &Kubectl) {
     // One that has ended may still be on its way out of the store.
     assert_eq!(pods(k, "paused").iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).count(), 1);
     k.ok(&["delete", "job", "paused"]);
+}
+
+fn suspend_and_resume(k: &Kubectl) {
+    k.apply(&job("held", "  suspend: true\n  parallelism: 2\n  completions: 2\n  activeDeadlineSeconds: 60\n", "Never", "sleep 1"));
+    k.wait("jsonpath={.status.conditions[?(@.type==\"Suspended\")].status}=True", "job/held");
+    let status = object(k, &["job", "held"])["status"].clone();
+    assert!(pods(k, "held").is_empty() && status["startTime"].is_null(), "{status}");
+    k.ok(&["patch", "job", "held", "-p", r#"{"spec":{"suspend":false}}"#]);
+    k.wait("condition=complete", "job/held");
+    assert_eq!(conditions(k, "held")[0], ("Suspended".into(), "JobResumed".into()));
+}
+
+/// Worked case 5, with a limit of 0 so that it needs no delays.
+fn indexed_with_limits(k: &Kubectl) {
+    let spec = "  completions: 6\n  parallelism: 6\n  completionMode: Indexed\n  backoffLimitPerIndex: 0\n";
+    k.apply(&job("indexed", spec, "Never", "echo $JOB_COMPLETION_INDEX $(hostname); case $JOB_COMPLETION_INDEX in 0|3) exit 1;; esac"));
+    k.wait("condition=failed", "job/indexed");
+    let status = object(k, &["job", "indexed"])["status"].clone();
+    assert_eq!((&status["completedIndexes"], &status["failedIndexes"]), (&Value::from("1,2,4,5"), &Value::from("0,3")));
+    assert_eq!((&status["succeeded"], &status["failed"]), (&Value::from(4), &Value::from(2)));
+    assert_eq!(conditions(k, "indexed")[1], ("Failed".into(), "FailedIndexes".into()));
+    let five = k.ok(&["logs", "-l", "job-name=indexed,batch.kubernetes.io/job-completion-index=5"]);
+    assert_eq!(five, "5 indexed-5\n");
+}
+
+/// Worked case 7.
+fn fail_index(k: &Kubectl) {
+    let spec = "  completions: 3\n  parallelism: 3\n  completionMode: Indexed\n  backoffLimitPerIndex: 4\n  podFailurePolicy:\n    rules:\n    - action: FailIndex\n      onExitCodes: {operator: In, values: [42]}\n";
+    k.apply(&job("picky", spec, "Never", "test $JOB_COMPLETION_INDEX != 1 || exit 42"));
+    k.wait("condition=failed", "job/picky");
+    let status = object(k, &["job", "picky"])["status"].clone();
+    assert_eq!(
+        (&status["completedIndexes"], &status["failedIndexes"], &status["failed"]),
+        (&Value::from("0,2"), &Value::from("1"), &Value::from(1))
+    );
+    assert_eq!(pods(k, "picky").len(), 3);
+}
+
+/// Worked case 8.
+fn success_policy(k: &Kubectl) {
+    let spec = "  completions: 6\n  parallelism: 6\n  completionMode: Indexed\n  successPolicy:\n    rules:\n    - {succeededIndexes: \"2-4\", succeededCount: 2}\n";
+    k.apply(&job("enough", spec, "Never", "case $JOB_COMPLETION_INDEX in 0|2|4) exit 0;; *) exec sleep 1000;; esac"));
+    k.wait("condition=complete", "job/enough");
+    assert_eq!(
+        conditions(k, "enough"),
+        [("SuccessCriteriaMet".into(), "SuccessPolicy".into()), ("Complete".into(), "SuccessPolicy".into())]
+    );
+    assert_eq!(object(k, &["job", "enough"])["status"]["failed"].as_i64().unwrap_or(0), 0);
+}
+
+fn failure_policy(k: &Kubectl) {
+    let rules =
+        "  podFailurePolicy:\n    rules:\n    - action: FailJob\n      onExitCodes: {containerName: main, operator: In, values: [42]}\n";
+    k.apply(&job("fatal", &format!("  backoffLimit: 6\n{rules}"), "Never", "exit 42"));
+    k.wait("condition=failed", "job/fatal");
+    let pods = pods(k, "fatal");
+    let message = k.jsonpath(&["job", "fatal"], "{.status.conditions[?(@.type==\"Failed\")].message}");
+    let pod = format!("{}/{}", k.namespace, pods[0]["metadata"]["name"].as_str().unwrap());
+    assert_eq!(message, format!("Container main for pod {pod} failed with exit code 42 matching FailJob rule at index 0"));
+    assert_eq!((pods.len(), conditions(k, "fatal")[1].1.as_str()), (1, "PodFailurePolicy"));
+}
+
+/// Worked case 15, its first half.
+fn elastic_indexed(k: &Kubectl) {
+    let script = "case $JOB_COMPLETION_INDEX in 0|4) exit 0;; *) exec sleep 1000;; esac";
+    k.apply(&job("elastic", "  completions: 5\n  parallelism: 5\n  completionMode: Indexed\n", "Never", script));
+    k.wait("jsonpath={.status.completedIndexes}=0,4", "job/elastic");
+    assert!(k.fails(&["patch", "job", "elastic", "-p", r#"{"spec":{"completions":3}}"#]).contains("spec.completions"));
+    k.ok(&["patch", "job", "elastic", "-p", r#"{"spec":{"completions":3,"parallelism":3}}"#]);
+    k.wait("jsonpath={.status.completedIndexes}=0", "job/elastic");
+    let status = object(k, &["job", "elastic"])["status"].clone();
+    assert_eq!((&status["succeeded"], status["failed"].as_i64().unwrap_or(0)), (&Value::from(1), 0));
+    k.ok(&["delete", "job", "elastic"]);
 }
 
 const STATE: &str = "      volumes: [{name: state, emptyDir: {}}]\n      containers:\n      - name: main\n        volumeMounts: [{name: state, mountPath: /state}]\n";

@@ -27,6 +27,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("delete", delete),
     ("delete_cascade", delete_cascade),
     ("create_job", create_job),
+    ("cron_jobs", cron_jobs),
     ("edit_like_patches", patches),
     ("bad_input", bad_input),
 ];
@@ -308,6 +309,33 @@ fn create_job(k: &Kubectl) {
     assert_eq!(k.jsonpath(&["secret", "hidden"], "{.data.a}"), "Yg==");
 }
 
+fn cron_jobs(k: &Kubectl) {
+    // kubectl before 1.21 knows only the beta of this kind.
+    if k.minor() < 25 {
+        return;
+    }
+    assert_eq!(
+        k.ok(&["create", "cronjob", "tick", "--image=busybox", "--schedule=0 3 * * *", "--", "echo", "tick"]),
+        "cronjob.batch/tick created\n"
+    );
+    let table = k.ok(&["get", "cronjobs"]);
+    let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..9], ["tick", "0", "3", "*", "*", "*", "<none>", "False", "0"], "{table}");
+    k.ok(&["create", "job", "now", "--from=cronjob/tick"]);
+    k.wait("condition=complete", "job/now");
+    assert_eq!(
+        k.jsonpath(&["job", "now"], "{.metadata.annotations.cronjob\\.kubernetes\\.io/instantiate} {.metadata.ownerReferences[0].name}"),
+        "manual tick"
+    );
+    assert_eq!(k.ok(&["logs", "job/now"]), "tick\n");
+    k.ok(&["patch", "cronjob", "tick", "-p", r#"{"spec":{"suspend":true}}"#]);
+    assert!(k.ok(&["describe", "cronjob", "tick"]).contains("0 3 * * *"));
+    let refused = k.fails(&["create", "cronjob", "never", "--image=busybox", "--schedule=61 * * * *"]);
+    assert!(refused.contains("spec.schedule"), "{refused}");
+    k.ok(&["delete", "cronjob", "tick"]);
+    pods_go(k, "now");
+}
+
 fn patches(k: &Kubectl) {
     k.apply(&job("p", "  parallelism: 0\n", "Never", "true"));
     k.ok(&["label", "job", "p", "team=blue"]);
@@ -346,7 +374,7 @@ fn bad_input(k: &Kubectl) {
         &["spec.backoffLimit", "spec.completions", "must be greater than or equal to 0"],
     );
     refused(&pi(1).replace("name: pi", "name: Pi_1"), &["metadata.name"]);
-    refused(&pi(1).replace("backoffLimit: 4", "suspend: true"), &["spec.suspend"]);
+    refused(&pi(1).replace("restartPolicy: Never", "restartPolicy: Never\n      hostPID: true"), &["spec.template.spec.hostPID"]);
     assert!(k.fails(&["get", "frobs"]).contains("the server doesn't have a resource type \"frobs\""));
     let output = k.with_manifest(&["create", "--validate=false", "-f", "-"], &pi(1).replace("backoffLimit: 4", "backoffLimits: 4"));
     assert!(output.status.success(), "{}", text(&output));

@@ -67,7 +67,7 @@ pub(crate) async fn insert(
             candidate["metadata"]["name"] = Value::String(name.clone());
         }
         let warnings = prepare(state, kind, &mut candidate)?;
-        service_accounts::admit(state, kind, namespace, &candidate, dry_run).await?;
+        service_accounts::admit(state, kind, namespace, if generate { &base } else { &name }, &candidate, dry_run).await?;
         match store(state, kind, namespace, &mut candidate, dry_run).await {
             Ok(()) => return Ok((candidate, warnings)),
             Err(Some(failure)) => return Err(failure),

@@ -44,11 +44,15 @@ const TRACKED: Family = counter(
 const INDEXES: Family = counter("job_controller_job_finished_indexes_total", "Indexes of Indexed Jobs that finished.");
 const CREATIONS: Family = counter("job_controller_job_pods_creation_total", "Pods that the Job controller asked for.");
 const EXTERNAL: Family = counter("job_controller_jobs_by_external_controller_total", "Jobs seen that another controller manages.");
-const STALE: Family = counter("job_controller_stale_sync_skips_total", "Syncs put off because the cache did not show the last own write yet.");
+const STALE: Family =
+    counter("job_controller_stale_sync_skips_total", "Syncs put off because the cache did not show the last own write yet.");
 const TTL_SECONDS: Family =
     histogram("ttl_after_finished_controller_job_deletion_duration_seconds", "Time from the end of a Job's TTL to its deletion.", 0.1);
-const CRON_SKEW: Family =
-    histogram("cronjob_controller_job_creation_skew_duration_seconds", "Time from a CronJob's planned time to the creation of the Job.", 1.0);
+const CRON_SKEW: Family = histogram(
+    "cronjob_controller_job_creation_skew_duration_seconds",
+    "Time from a CronJob's planned time to the creation of the Job.",
+    1.0,
+);
 
 #[derive(Debug, Clone, Default)]
 struct Histogram {
@@ -194,9 +198,20 @@ impl Metrics {
     pub fn text(&self) -> String {
         let observed = self.observed();
         let mut out = String::new();
-        for family in
-            [&SYNCS, &SYNC_SECONDS, &FINISHED, &PODS_FINISHED, &POLICY, &TRACKED, &INDEXES, &CREATIONS, &EXTERNAL, &STALE, &TTL_SECONDS, &CRON_SKEW]
-        {
+        for family in [
+            &SYNCS,
+            &SYNC_SECONDS,
+            &FINISHED,
+            &PODS_FINISHED,
+            &POLICY,
+            &TRACKED,
+            &INDEXES,
+            &CREATIONS,
+            &EXTERNAL,
+            &STALE,
+            &TTL_SECONDS,
+            &CRON_SKEW,
+        ] {
             match family.first_bound {
                 None => write_counters(&mut out, family, &observed),
                 Some(first) => write_histograms(&mut out, family, first, &observed),
@@ -246,9 +261,8 @@ fn braced(labels: &str) -> String {
 }
 
 fn rendered(labels: &[(&str, &str)]) -> String {
-    let one = |(name, value): &(&str, &str)| {
-        format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
-    };
+    let one =
+        |(name, value): &(&str, &str)| format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"));
     labels.iter().map(one).collect::<Vec<_>>().join(",")
 }
 
@@ -282,7 +296,8 @@ mod tests {
             format!("job_controller_job_sync_duration_seconds_bucket{{{sync},le=\"+Inf\"}} 2"),
             format!("job_controller_job_sync_duration_seconds_sum{{{sync}}} 3600.005"),
             r#"job_controller_jobs_finished_total{completion_mode="NonIndexed",result="succeeded",reason=""} 1"#.to_owned(),
-            r#"job_controller_jobs_finished_total{completion_mode="NonIndexed",result="failed",reason="BackoffLimitExceeded"} 1"#.to_owned(),
+            r#"job_controller_jobs_finished_total{completion_mode="NonIndexed",result="failed",reason="BackoffLimitExceeded"} 1"#
+                .to_owned(),
             r#"job_controller_job_pods_finished_total{completion_mode="NonIndexed",result="succeeded"} 3"#.to_owned(),
             r#"job_controller_job_pods_creation_total{reason="recreate_failed",status="failed"} 2"#.to_owned(),
             r#"job_controller_job_finished_indexes_total{status="succeeded",backoffLimit="perIndex"} 1"#.to_owned(),

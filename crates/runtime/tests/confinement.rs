@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use piecework_runtime::{Mount, Resources, Runtime};
 use support::{Node, sandbox, unable};
@@ -270,5 +270,37 @@ async fn higher_layers_cover_lower_ones_and_stay_unchanged() {
     assert_eq!(log, "39\nonly 0\nonly 39\nchanged\n", "{exit:?}");
     assert_eq!(fs::read_to_string(spec.layers[40].join("etc/n")).unwrap(), "39\n");
     assert!(spec.layers[1].join("n0").exists());
+    node.finish(&["p"]).await;
+}
+
+#[tokio::test]
+async fn a_container_is_in_its_cgroups_and_its_shim_is_not() {
+    if let Some(why) = unable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let node = Node::new("cgroups");
+    node.sandbox("p", false).await;
+    let spec = node.container("p", "c", &["sleep", "1000"]);
+    node.runtime.start_container(&spec).await.unwrap();
+    let directories = piecework_runtime::linux::directories::Directories::new(node.root.join("runtime"));
+    let own = directories.cgroup_container("p", &spec.id);
+    let directory = directories.container("p", &spec.id).unwrap();
+    let pid_of = |name: &str| {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(directory.join(name)).unwrap()).unwrap();
+        record.pointer("/init/pid").or(record.pointer("/Shim/pid")).unwrap().as_i64().unwrap()
+    };
+    let cgroups = |pid: i64| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let (inside, shim) = (cgroups(pid_of("running.json")), cgroups(pid_of("shim.json")));
+    assert_eq!(shim, fs::read_to_string("/proc/self/cgroup").unwrap(), "the shim is where it came from");
+    let used = ["cpu", "cpuacct", "cpuset", "devices", "memory", "pids"];
+    for controller in used.iter().filter(|controller| Path::new("/sys/fs/cgroup").join(controller).is_dir()) {
+        assert!(inside.lines().any(|line| line.ends_with(&format!(":{controller}:{own}"))), "{controller}: {inside}");
+    }
+    let devices = Path::new("/sys/fs/cgroup/devices").join(own.trim_start_matches('/')).join("devices.list");
+    if devices.exists() {
+        let list = fs::read_to_string(devices).unwrap();
+        assert!(!list.contains("a *:*") && list.contains("c 1:3 rwm") && !list.contains("b *:* rwm"), "{list}");
+    }
     node.finish(&["p"]).await;
 }

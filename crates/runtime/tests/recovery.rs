@@ -213,7 +213,7 @@ async fn a_sandbox_is_repaired_when_its_namespaces_are_gone() {
     node.sandbox("p", true).await;
     let before = node.runtime.list().await.unwrap();
     for kind in ["net", "ipc", "uts"] {
-        let pin = node.root.join("runtime/sandboxes/p/namespaces").join(kind);
+        let pin = node.root.join(format!("runtime/sandboxes/p/namespace-{kind}"));
         assert!(Command::new("umount").arg(pin).status().unwrap().success());
     }
     node.sandbox("p", true).await;
@@ -300,6 +300,89 @@ async fn an_intent_that_no_shim_claimed_is_started() {
     assert!(matches!(node.runtime.wait_container(&spec.id).await, Err(Error::NotFound(_))));
     let (exit, _) = node.run(&spec).await;
     assert_eq!((exit.exit_code, exit.lost), (0, false));
+    assert_eq!(fs::read_to_string(root.join("volume/runs")).unwrap(), "ran\nran\n");
+    node.finish(&["p"]).await;
+}
+
+/// A sandbox whose only container has ended.
+async fn with_an_ended_container(node: &Node, id: &str) {
+    node.sandbox(id, true).await;
+    let spec = node.container(id, "c", &["true"]);
+    assert_eq!(node.run(&spec).await.0.exit_code, 0);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_in_the_trash_is_cleared_at_the_next_start() {
+    if let Some(why) = unable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let node = Node::new("trash");
+    for id in ["gone", "again"] {
+        with_an_ended_container(&node, id).await;
+    }
+    let root = node.root.clone();
+    let trash = root.join("runtime/trash");
+    // As far as a removal gets before an agent is killed, and then one of them is made anew.
+    for id in ["gone", "again"] {
+        fs::rename(root.join("runtime/sandboxes").join(id), trash.join(format!("{id}.0"))).unwrap();
+    }
+    let second = reopen(&root).await;
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+    with_an_ended_container(&second, "again").await;
+    fs::create_dir_all(trash.join("again.0/containers")).unwrap();
+    drop(second.runtime.clone());
+    let third = reopen(&root).await;
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+    let spec = third.container("again", "late", &["cat", "/proc/self/cgroup"]);
+    assert_eq!(third.run(&spec).await.0.exit_code, 0, "its cgroup was not taken away with the remains of its namesake");
+    drop(node.runtime.clone());
+    third.finish(&["gone", "again"]).await;
+}
+
+#[tokio::test]
+async fn an_id_can_be_used_again_at_once() {
+    if let Some(why) = unable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let node = Node::new("again");
+    for _ in 0..5 {
+        with_an_ended_container(&node, "p").await;
+        node.runtime.remove_sandbox("p").await.unwrap();
+        assert_eq!(node.runtime.list().await.unwrap(), []);
+    }
+    node.finish(&["p"]).await;
+}
+
+#[tokio::test]
+async fn records_that_a_crash_of_the_machine_emptied_run_nothing_twice() {
+    if let Some(why) = unable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let root = prepare("emptied");
+    let node = reopen(&root).await;
+    node.sandbox("p", false).await;
+    let mut spec = long(&root);
+    spec.args = vec!["sh".into(), "-c".into(), "echo ran >> /v/runs".into()];
+    assert_eq!(node.run(&spec).await.0.exit_code, 0);
+    let containers = root.join("runtime/sandboxes/p/containers");
+    // The claim's name reached the disk, its content and all that came later did not: it may have run.
+    let intent = fs::read_to_string(containers.join(&spec.id).join("container.json")).unwrap();
+    let first = std::mem::replace(&mut spec.id, "p-claimed-0".into());
+    fs::create_dir(containers.join(&spec.id)).unwrap();
+    fs::write(containers.join(&spec.id).join("container.json"), intent.replace(&first, &spec.id)).unwrap();
+    fs::write(containers.join(&spec.id).join("shim.json"), "").unwrap();
+    let node = reopen(&root).await;
+    assert!(node.run(&spec).await.0.lost);
+    assert_eq!(fs::read_to_string(root.join("volume/runs")).unwrap(), "ran\n");
+    // Not even the intent did: then no shim had leave to run anything.
+    spec.id = "p-intended-0".into();
+    fs::create_dir(containers.join(&spec.id)).unwrap();
+    fs::write(containers.join(&spec.id).join("container.json"), "").unwrap();
+    assert!(!node.runtime.list().await.unwrap()[0].containers.contains_key(&spec.id));
+    assert_eq!(node.run(&spec).await.0.exit_code, 0);
     assert_eq!(fs::read_to_string(root.join("volume/runs")).unwrap(), "ran\nran\n");
     node.finish(&["p"]).await;
 }

@@ -17,7 +17,8 @@ fn parsed(text: &str) -> Fields {
 
 #[test]
 fn fields_that_are_taken() {
-    let rows: &[(&str, fn(&Fields) -> u64, Vec<u32>)] = &[
+    type Read = fn(&Fields) -> u64;
+    let rows: &[(&str, Read, Vec<u32>)] = &[
         ("* * * * *", |f| f.minutes, (0..60).collect()),
         ("5 * * * *", |f| f.minutes, vec![5]),
         ("05 * * * *", |f| f.minutes, vec![5]),

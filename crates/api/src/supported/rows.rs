@@ -12,9 +12,7 @@ const fn row(pattern: &'static str, when: When, say: &'static str) -> Refusal {
 }
 
 /// Refused fields of a Job's `spec`, beside its template.
-pub const JOB: &[Refusal] = &[
-    row("scheduling", Present, "does not schedule groups of Pods"),
-];
+pub const JOB: &[Refusal] = &[row("scheduling", Present, "does not schedule groups of Pods")];
 
 /// Refused fields of a Pod's `spec` and of a Job's `spec.template.spec`.
 pub const POD: &[Refusal] = &[

@@ -22,7 +22,10 @@ pub fn annotations(metadata: &Value, path: &str, errors: &mut Vec<FieldError>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use crate::{kinds, validation::{create, samples, update}};
+    use crate::{
+        kinds,
+        validation::{create, samples, update},
+    };
     use serde_json::{Value, json};
 
     fn found(errors: Vec<crate::status::FieldError>) -> Vec<String> {
@@ -52,5 +55,17 @@ mod tests {
             assert_eq!(found(create(kind, &job(annotations.clone()))), expected, "create {annotations}");
             assert_eq!(found(update(kind, &job(annotations.clone()), &job(json!({})))), expected, "update {annotations}");
         }
+    }
+
+    #[test]
+    fn a_cron_job_is_told_before_its_jobs_are() {
+        let kind = kinds::by_kind("batch/v1", "CronJob").unwrap();
+        let mut cron_job = samples::cron_job();
+        cron_job["spec"]["jobTemplate"]["metadata"]["annotations"] = json!({"piecework.dev/backoff-cap": "6"});
+        let path = "spec.jobTemplate.metadata.annotations[piecework.dev/backoff-cap]";
+        let expected = format!("{path}: Invalid value: \"6\": must be a duration above zero, such as 500ms, 10s, 6m or 1h30m");
+        assert_eq!(found(create(kind, &cron_job)), [expected]);
+        cron_job["spec"]["jobTemplate"]["metadata"]["annotations"] = json!({"piecework.dev/backoff-cap": "6m"});
+        assert_eq!(found(create(kind, &cron_job)), [""; 0]);
     }
 }

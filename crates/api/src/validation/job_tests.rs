@@ -259,8 +259,8 @@ fn failure_policies() {
 
 #[test]
 fn refusals_come_beside_the_rules() {
-    let found = texts(super::create(kind(), &with(job(), &[("/spec/ttlSecondsAfterFinished", json!(-1))])));
-    assert_errors(found, &["spec.ttlSecondsAfterFinished: Invalid value: -1", "spec.ttlSecondsAfterFinished: Forbidden: piecework"], "ttl");
+    let found = texts(super::create(kind(), &with(job(), &[("/spec/parallelism", json!(-1)), ("/spec/scheduling", json!({}))])));
+    assert_errors(found, &["spec.parallelism: Invalid value: -1", "spec.scheduling: Forbidden: piecework"], "scheduling");
 }
 
 #[test]
@@ -351,13 +351,15 @@ fn updates() {
             "suspended: the selector's labels",
             suspended(&[]),
             vec![("/spec/template/metadata/labels", json!({"x": "y"}))],
-            vec!["spec.template.metadata.labels: Required"; 4]
-                .into_iter()
-                .chain(["spec.template.metadata.labels: Invalid"])
-                .collect(),
+            vec!["spec.template.metadata.labels: Required"; 4].into_iter().chain(["spec.template.metadata.labels: Invalid"]).collect(),
         ),
         ("suspended: tolerations", suspended(&[]), vec![("/spec/template/spec/tolerations", json!([{"operator": "Exists"}]))], vec![]),
-        ("suspended: grace period", suspended(&[]), vec![("/spec/template/spec/terminationGracePeriodSeconds", json!(1))], vec!["spec.template: Invalid"]),
+        (
+            "suspended: grace period",
+            suspended(&[]),
+            vec![("/spec/template/spec/terminationGracePeriodSeconds", json!(1))],
+            vec!["spec.template: Invalid"],
+        ),
         ("suspended: annotations", suspended(&[]), vec![("/spec/template/metadata/annotations", json!({"a": "b"}))], vec![]),
         ("suspended: image", suspended(&[]), vec![("/spec/template/spec/containers/0/image", json!("x"))], vec!["spec.template: Invalid"]),
         (

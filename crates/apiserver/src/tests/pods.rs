@@ -95,13 +95,18 @@ async fn a_pod_needs_its_service_account() {
         pod["spec"]["serviceAccountName"] = account;
         pod
     };
-    let refused = |name: &str| format!("pods \"{name}\" is forbidden: error looking up service account default/builder: serviceaccount \"builder\" not found");
+    let refused = |name: &str| {
+        format!("pods \"{name}\" is forbidden: error looking up service account default/builder: serviceaccount \"builder\" not found")
+    };
     let status = server.post(PODS, &of("p", json!("builder"))).await.expect(403);
     assert_eq!((status["message"].as_str(), status["reason"].as_str()), (Some(refused("p").as_str()), Some("Forbidden")));
     server.post(&format!("{PODS}?dryRun=All"), &of("p", json!("builder"))).await.expect(403);
     let mut old_name = pod("p");
     old_name["spec"]["serviceAccount"] = json!("builder");
     server.post(PODS, &old_name).await.expect(403);
+    let mut generated = of("", json!("builder"));
+    generated["metadata"] = json!({"generateName": "q-"});
+    assert_eq!(server.post(PODS, &generated).await.expect(403)["message"], refused("q-"));
     assert_eq!(server.get(&format!("{PODS}/p")).await.code, 404);
 
     let accounts = "/api/v1/namespaces/default/serviceaccounts";

@@ -63,14 +63,7 @@ struct Run<'a> {
 }
 
 impl Applier {
-    pub fn new(
-        client: Client,
-        recorder: Recorder,
-        pods: Cache<Pod>,
-        memory: Memory,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(client: Client, recorder: Recorder, pods: Cache<Pod>, memory: Memory, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         Applier { client, recorder, pods, memory, clock, metrics }
     }
 

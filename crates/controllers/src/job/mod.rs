@@ -18,8 +18,8 @@ use crate::{
     metrics::Metrics,
     work::{Again, work},
 };
-pub(crate) use applier::{namespace_terminating, said};
 use applier::{Applier, ApplyError};
+pub(crate) use applier::{namespace_terminating, said};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::Client;
@@ -175,7 +175,8 @@ fn watch_pods(
             memory.learn_all(&owner.uid, known::facts(old.map(Arc::as_ref), new.map(Arc::as_ref), now));
             let namespace = delta.object().metadata.namespace.as_deref().unwrap_or_default();
             let key = format!("{namespace}/{}", owner.name);
-            if jobs.get(&key).is_some_and(|job| ownership::uid(&job.metadata) == owner.uid) {
+            if let Some(job) = jobs.get(&key).filter(|job| ownership::uid(&job.metadata) == owner.uid) {
+                observe::policy_applied(&metrics, &job, old.map(Arc::as_ref), new.map(Arc::as_ref));
                 queue.add(key);
             }
         }

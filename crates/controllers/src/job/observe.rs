@@ -4,13 +4,14 @@
 
 use crate::metrics::{Action, Metrics};
 use k8s_openapi::api::{
-    batch::v1::{Job, JobStatus},
+    batch::v1::{Job, JobSpec, JobStatus},
     core::v1::Pod,
 };
 use piecework_reconcile::{
     job::{
         Known, Plan, Settings, Stage,
         conditions::{self, FAILED},
+        failure_policy::{Verdict, verdict},
         managed,
     },
     ownership::{self, TRACKING_FINALIZER},
@@ -81,7 +82,8 @@ fn indexes(text: Option<&str>) -> u64 {
 /// Why Pods are created now, the `reason` label.
 pub fn creation_reason(job: &Job) -> &'static str {
     let status = job.status.as_ref();
-    let uncounted = status.and_then(|status| status.uncounted_terminated_pods.as_ref()?.failed.as_ref()).is_some_and(|uids| !uids.is_empty());
+    let uncounted =
+        status.and_then(|status| status.uncounted_terminated_pods.as_ref()?.failed.as_ref()).is_some_and(|uids| !uids.is_empty());
     let failed = uncounted || status.is_some_and(|status| status.failed.unwrap_or(0) > 0);
     let terminating = status.is_some_and(|status| status.terminating.unwrap_or(0) > 0);
     let only_failed = job.spec.as_ref().is_some_and(|spec| spec.pod_replacement_policy.as_deref() == Some("Failed"));
@@ -100,6 +102,33 @@ pub fn pod_changed(metrics: &Metrics, old: Option<&Pod>, new: Option<&Pod>) {
     }
 }
 
+/// A failed Pod that was counted, which shows by its finalizer being gone; told once per Pod, if a rule of the Job's failure policy matches it.
+pub fn policy_applied(metrics: &Metrics, job: &Job, old: Option<&Pod>, new: Option<&Pod>) {
+    let counted = old.is_some_and(finished_and_tracked) && !new.is_some_and(finished_and_tracked);
+    let failed = old.filter(|pod| counted && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed"));
+    if let (Some(pod), Some(spec)) = (failed, &job.spec)
+        && let Some(action) = rule_action(spec, pod)
+    {
+        metrics.failure_handled_by_policy(action);
+    }
+}
+
+fn rule_action(spec: &JobSpec, pod: &Pod) -> Option<&'static str> {
+    let mut policy = spec.pod_failure_policy.clone()?;
+    match verdict(spec, pod) {
+        Verdict::FailJob(_) => Some("FailJob"),
+        Verdict::FailIndex => Some("FailIndex"),
+        Verdict::Ignore => Some("Ignore"),
+        Verdict::Count => {
+            // Either a rule said so, or none matched: with Ignore in place of Count the two differ.
+            policy.rules.iter_mut().filter(|rule| rule.action == "Count").for_each(|rule| rule.action = "Ignore".into());
+            let probe =
+                JobSpec { pod_failure_policy: Some(policy), backoff_limit_per_index: spec.backoff_limit_per_index, ..JobSpec::default() };
+            (verdict(&probe, pod) == Verdict::Ignore).then_some("Count")
+        }
+    }
+}
+
 fn finished_and_tracked(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && ownership::has_finalizer(&pod.metadata, TRACKING_FINALIZER)
@@ -113,7 +142,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn job(spec: Value, status: Value) -> Job {
-        serde_json::from_value(json!({"metadata": {"name": "j", "uid": "u", "resourceVersion": "7"}, "spec": spec, "status": status})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "j", "uid": "u", "resourceVersion": "7"}, "spec": spec, "status": status}))
+            .unwrap()
     }
 
     /// The lines of the text without comments.
@@ -132,7 +162,9 @@ mod tests {
         let metrics = Metrics::default();
         let plain = spec(json!({}));
         let failed = json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]);
-        let write = |before: Value, after: Value, terminal| status_written(&metrics, &job(plain.clone(), before), &job(plain.clone(), after), terminal);
+        let write = |before: Value, after: Value, terminal| {
+            status_written(&metrics, &job(plain.clone(), before), &job(plain.clone(), after), terminal)
+        };
         write(json!({}), json!({"succeeded": 2, "failed": 1}), false);
         write(json!({"succeeded": 2, "failed": 1}), json!({"succeeded": 2, "failed": 3}), false);
         write(json!({"failed": 3}), json!({"failed": 3, "conditions": failed}), true);
@@ -159,7 +191,9 @@ mod tests {
             spec["completionMode"] = json!("Indexed");
             let (before, after) = (json!({"completedIndexes": "0,2"}), json!({"completedIndexes": "0-3", "failedIndexes": "7"}));
             status_written(&metrics, &job(spec.clone(), before), &job(spec, after), false);
-            let line = |status: &str, count: u64| format!("job_controller_job_finished_indexes_total{{status=\"{status}\",backoffLimit=\"{label}\"}} {count}");
+            let line = |status: &str, count: u64| {
+                format!("job_controller_job_finished_indexes_total{{status=\"{status}\",backoffLimit=\"{label}\"}} {count}")
+            };
             assert_eq!(lines(&metrics), [line("failed", 1), line("succeeded", 2)]);
         }
     }
@@ -207,6 +241,38 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_counted_by_the_rule_that_matches() {
+        let pod = |code: i32, finalizers: Value| -> Pod {
+            let container = json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": code}}});
+            let status = json!({"phase": "Failed", "containerStatuses": [container]});
+            serde_json::from_value(json!({"metadata": {"finalizers": finalizers}, "status": status})).unwrap()
+        };
+        let rule = |action: &str, code: i32| json!({"action": action, "onExitCodes": {"operator": "In", "values": [code]}});
+        let rules = [rule("Count", 1), rule("Ignore", 2), rule("FailJob", 3), rule("FailIndex", 4), rule("Ignore", 1)];
+        let with_policy = json!({"podFailurePolicy": {"rules": rules}, "backoffLimitPerIndex": 1});
+        // (spec, exit code, action)
+        let rows = [
+            (with_policy.clone(), 1, Some("Count")),
+            (with_policy.clone(), 2, Some("Ignore")),
+            (with_policy.clone(), 3, Some("FailJob")),
+            (with_policy.clone(), 4, Some("FailIndex")),
+            (with_policy, 5, None),
+            (json!({}), 1, None),
+        ];
+        for (more, code, action) in rows {
+            let (metrics, job) = (Metrics::default(), job(spec(more), json!({})));
+            let (tracked, counted) = (pod(code, json!([TRACKING_FINALIZER])), pod(code, json!([])));
+            policy_applied(&metrics, &job, None, Some(&tracked));
+            policy_applied(&metrics, &job, Some(&tracked), Some(&tracked));
+            policy_applied(&metrics, &job, Some(&tracked), Some(&counted));
+            policy_applied(&metrics, &job, Some(&counted), None);
+            let line = |action| format!("job_controller_pod_failures_handled_by_failure_policy_total{{action=\"{action}\"}} 1");
+            assert_eq!(lines(&metrics), action.map(line).into_iter().collect::<Vec<_>>(), "{code}");
+        }
+    }
+
+    #[test]
     fn what_a_sync_did() {
         let pod = || Pod::default();
         let rows = [
@@ -221,7 +287,9 @@ mod tests {
         }
         let unfinished = job(spec(json!({})), json!({}));
         // (version of the last own write, UID of the Job finished last, stale)
-        for (written, finished, expected) in [(None, None, false), (Some(7), None, false), (Some(8), None, true), (None, Some("u"), true), (None, Some("v"), false)] {
+        for (written, finished, expected) in
+            [(None, None, false), (Some(7), None, false), (Some(8), None, true), (None, Some("u"), true), (None, Some("v"), false)]
+        {
             let known = Known { written, finished: finished.map(str::to_owned), ..Known::default() };
             assert_eq!(stale(&unfinished, &known), expected, "{written:?} {finished:?}");
         }

@@ -12,10 +12,9 @@ async fn creation_fails_loudly_and_resumes_when_the_account_exists() {
     late["spec"]["template"]["spec"]["serviceAccountName"] = json!("builder");
     cluster.create_job(late).await;
     let message = cluster.told("FailedCreate").await;
-    assert!(message.starts_with("Error creating: pods \"late-"), "{message}");
-    assert!(
-        message.ends_with("is forbidden: error looking up service account default/builder: serviceaccount \"builder\" not found"),
-        "{message}"
+    assert_eq!(
+        message,
+        "Error creating: pods \"late-\" is forbidden: error looking up service account default/builder: serviceaccount \"builder\" not found"
     );
     assert!(cluster.pods_when(|_| true).await.is_empty());
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "builder"}})).unwrap();

@@ -70,7 +70,14 @@ impl Cluster {
         let controllers_client = faults.map_or_else(|| client.clone(), |every| Client::new(faulty(router, every), "default"));
         let mut agents = JoinSet::new();
         agents.spawn(agent(client.clone()));
-        let mut cluster = Cluster { client, controllers_client, controllers: JoinSet::new(), metrics: Arc::default(), _agent: agents, _directory: directory };
+        let mut cluster = Cluster {
+            client,
+            controllers_client,
+            controllers: JoinSet::new(),
+            metrics: Arc::default(),
+            _agent: agents,
+            _directory: directory,
+        };
         cluster.restart_controllers();
         cluster
     }
@@ -79,7 +86,8 @@ impl Cluster {
     pub fn restart_controllers(&mut self) {
         self.controllers = JoinSet::new();
         // No delay between retries: the delays are tested in the pure crate.
-        let options = piecework_controllers::Options { job_backoff_cap: Duration::ZERO, metrics: self.metrics.clone(), ..Default::default() };
+        let options =
+            piecework_controllers::Options { job_backoff_cap: Duration::ZERO, metrics: self.metrics.clone(), ..Default::default() };
         self.controllers.spawn(piecework_controllers::run(self.controllers_client.clone(), Arc::new(SystemClock), options));
     }
 

@@ -57,7 +57,10 @@ async fn jobs_start_again_and_again_and_the_history_stays_short() {
     let settled = list_when(&cluster.jobs(), |jobs: &BTreeMap<String, Job>| jobs.len() == 2 && jobs.values().all(finished)).await;
     for job in settled.values() {
         let owner = controller(&job.metadata).unwrap();
-        assert_eq!((owner.kind.as_str(), &owner.uid, owner.block_owner_deletion), ("CronJob", cron_job.metadata.uid.as_ref().unwrap(), Some(true)));
+        assert_eq!(
+            (owner.kind.as_str(), &owner.uid, owner.block_owner_deletion),
+            ("CronJob", cron_job.metadata.uid.as_ref().unwrap(), Some(true))
+        );
         assert_eq!(job.metadata.labels.as_ref().unwrap()["made"], "by-tick");
     }
     let last = object_when(&cron_jobs(&cluster), "tick", |cron_job| active(cron_job).is_empty()).await.status.unwrap();
@@ -89,7 +92,8 @@ async fn replace_ends_the_one_before() {
     let cluster = Cluster::with_node().await;
     create(&cluster, "@every 1s", None, json!({"concurrencyPolicy": "Replace"})).await;
     let first = active(&object_when(&cron_jobs(&cluster), "tick", |cron_job| !active(cron_job).is_empty()).await);
-    let second = active(&object_when(&cron_jobs(&cluster), "tick", |cron_job| !active(cron_job).is_empty() && active(cron_job) != first).await);
+    let second =
+        active(&object_when(&cron_jobs(&cluster), "tick", |cron_job| !active(cron_job).is_empty() && active(cron_job) != first).await);
     assert_eq!((first.len(), second.len()), (1, 1));
     list_when(&cluster.jobs(), |jobs: &BTreeMap<String, Job>| !jobs.contains_key(&first[0])).await;
     // Their Pods go with them.
@@ -145,7 +149,9 @@ async fn after_a_stop_one_job_makes_up_for_all() {
     .await;
     let planned = cron_job.status.unwrap().last_schedule_time.unwrap().0;
     assert!(planned.as_second() % 300 == 0 && before.as_second() - planned.as_second() < 300 && planned <= now());
-    assert_eq!(created(&cluster, 1).await, [format!("tick-{}", planned.as_second() / 60)]);
+    // By its Jobs: an Event may be lost with the controllers that were stopped.
+    let jobs = list_when(&cluster.jobs(), |jobs: &BTreeMap<String, Job>| !jobs.is_empty()).await;
+    assert_eq!(jobs.into_keys().collect::<Vec<_>>(), [format!("tick-{}", planned.as_second() / 60)]);
 }
 
 #[allow(clippy::disallowed_methods)] // The controllers under test use the machine's clock.
@@ -158,6 +164,7 @@ async fn lost_answers_and_refusals_make_no_second_job() {
     let cluster = Cluster::with_faults(3).await;
     create(&cluster, "@every 2s", Some(0), json!({"successfulJobsHistoryLimit": 50})).await;
     let jobs = list_when(&cluster.jobs(), |jobs: &BTreeMap<String, Job>| jobs.values().filter(|job| finished(job)).count() >= 4).await;
-    let planned: Vec<&String> = jobs.values().map(|job| &job.metadata.annotations.as_ref().unwrap()["batch.kubernetes.io/cronjob-scheduled-timestamp"]).collect();
+    let planned: Vec<&String> =
+        jobs.values().map(|job| &job.metadata.annotations.as_ref().unwrap()["batch.kubernetes.io/cronjob-scheduled-timestamp"]).collect();
     assert_eq!(planned.iter().collect::<BTreeSet<_>>().len(), planned.len(), "{planned:?}");
 }

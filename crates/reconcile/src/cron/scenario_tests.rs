@@ -43,8 +43,10 @@ pub fn job(name: &str, started: Option<&str>, ended: Option<(&str, &str)>) -> Ar
     }
     let owner = json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "hello", "uid": "cron-uid", "controller": true});
     Arc::new(
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "ns", "uid": format!("{name}-uid"), "ownerReferences": [owner]},
-            "spec": {"template": {}}, "status": status}))
+        serde_json::from_value(
+            json!({"metadata": {"name": name, "namespace": "ns", "uid": format!("{name}-uid"), "ownerReferences": [owner]},
+            "spec": {"template": {}}, "status": status}),
+        )
         .unwrap(),
     )
 }
@@ -165,21 +167,22 @@ fn the_local_zone_decides_without_a_time_zone() {
 #[test]
 fn concurrency_policies() {
     let running = job("hello-1", Some("12:00:00"), None);
-    for (policy, started, replaced, told) in [
-        ("Allow", true, &[][..], &[][..]),
-        ("Forbid", false, &[], &["JobAlreadyActive"]),
-        ("Replace", true, &["hello-1"], &[]),
-    ] {
+    for (policy, started, replaced, told) in
+        [("Allow", true, &[][..], &[][..]), ("Forbid", false, &[], &["JobAlreadyActive"]), ("Replace", true, &["hello-1"], &[])]
+    {
         let cron = cron_job("*/5 * * * *", json!({"concurrencyPolicy": policy}), listing(&["hello-1"]));
-        let plan = plan(&cron, &[running.clone()], "12:05:00.1");
+        let plan = plan(&cron, std::slice::from_ref(&running), "12:05:00.1");
         assert_eq!((start(&plan).is_some(), deleted(&plan), reasons(&plan)), (started, replaced.to_vec(), told.to_vec()), "{policy}");
         assert_eq!(plan.requeue_at, Some(at("12:10:00.1")));
         let left = start(&plan).map(|start| start.status.active.clone().unwrap_or_default().len());
-        assert_eq!(left, match policy {
-            "Allow" => Some(1),
-            "Replace" => Some(0),
-            _ => None,
-        });
+        assert_eq!(
+            left,
+            match policy {
+                "Allow" => Some(1),
+                "Replace" => Some(0),
+                _ => None,
+            }
+        );
     }
     // When the running one ends, the latest missed run starts.
     let cron = cron_job("*/5 * * * *", json!({"concurrencyPolicy": "Forbid"}), listing(&["hello-1"]));
@@ -197,7 +200,12 @@ fn concurrency_policies() {
 fn what_stops_a_schedule() {
     for (schedule, more, told, message) in [
         ("*/5 * * * *", json!({"suspend": true}), "", ""),
-        ("*/5 * * * *", json!({"timeZone": "Mars/Base"}), "UnknownTimeZone", "invalid timeZone: \"Mars/Base\": unknown time zone Mars/Base"),
+        (
+            "*/5 * * * *",
+            json!({"timeZone": "Mars/Base"}),
+            "UnknownTimeZone",
+            "invalid timeZone: \"Mars/Base\": unknown time zone Mars/Base",
+        ),
         ("*/5 * * *", json!({}), "UnparseableSchedule", "unparseable schedule: \"*/5 * * *\": expected exactly 5 fields"),
         ("0 0 31 2 *", json!({}), "InvalidSchedule", "the schedule \"0 0 31 2 *\" has no time within 5 years"),
     ] {

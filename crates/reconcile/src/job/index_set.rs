@@ -63,7 +63,11 @@ impl IndexSet {
         let mut count = 0;
         while let (Some((a, b)), Some((c, d))) = (left.peek(), right.peek()) {
             count += (i64::from(*b.min(d)) - i64::from(*a.max(c)) + 1).max(0);
-            if b < d { left.next() } else { right.next() };
+            if b < d {
+                left.next()
+            } else {
+                right.next()
+            };
         }
         count
     }
@@ -128,7 +132,13 @@ mod tests {
                 continue;
             }
             let inside = before && set.contains(&(index - 2));
-            let separator = if text.is_empty() { "" } else if inside { "-" } else { "," };
+            let separator = if text.is_empty() {
+                ""
+            } else if inside {
+                "-"
+            } else {
+                ","
+            };
             text.push_str(&format!("{separator}{index}"));
         }
         text

@@ -104,6 +104,22 @@ impl Progress {
     }
 }
 
+/// Indexes that have an active Pod, or at least one that has not ended.
+#[derive(Debug, Default)]
+pub struct Busy {
+    pub active: BTreeSet<i32>,
+    pub active_or_ending: BTreeSet<i32>,
+}
+
+impl Busy {
+    pub fn of(progress: &Progress, mine: &[Arc<Pod>]) -> Self {
+        let indexes = |which: fn(&Pod) -> bool| mine.iter().filter(move |pod| which(pod)).filter_map(|pod| progress.index_of(pod));
+        let active: BTreeSet<i32> = indexes(pods::active).collect();
+        let active_or_ending = active.iter().copied().chain(indexes(pods::terminating)).collect();
+        Busy { active, active_or_ending }
+    }
+}
+
 /// The Pod for one index.
 pub fn pod(job: &Job, index: i32) -> Option<Pod> {
     let mut pod = template::pod(job)?;
@@ -147,7 +163,8 @@ mod tests {
     #[test]
     fn lowest_pending_first() {
         // (completions, completed, failed, busy, wanted, pending)
-        let rows: [(i32, &str, &str, &[i32], usize, &[i32]); 7] = [
+        type Row = (i32, &'static str, &'static str, &'static [i32], usize, &'static [i32]);
+        let rows: [Row; 7] = [
             (5, "", "", &[], 3, &[0, 1, 2]),
             (5, "0-2", "", &[3], 3, &[4]),
             (6, "1", "0,2", &[4], 9, &[3, 5]),
@@ -169,7 +186,10 @@ mod tests {
         let texts = |pods: Vec<&Arc<Pod>>| -> Vec<String> {
             pods.iter().map(|pod| pod.metadata.annotations.as_ref().unwrap()[COMPLETION_INDEX].clone()).collect()
         };
-        assert_eq!((texts(go), texts(stay)), (["0", "x", "7", "-1", ""].map(String::from).to_vec(), ["1", "0", "2"].map(String::from).to_vec()));
+        assert_eq!(
+            (texts(go), texts(stay)),
+            (["0", "x", "7", "-1", ""].map(String::from).to_vec(), ["1", "0", "2"].map(String::from).to_vec())
+        );
     }
 
     #[test]

@@ -87,9 +87,9 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 fn indexed() -> impl Strategy<Value = Indexed> {
     let rule = (prop::option::of(prop::sample::select(&["", "1", "0,2", "1-3"][..])), prop::option::of(0i32..4));
-    (prop::option::of(0i32..3), prop::option::of(0i32..4), prop::option::weighted(0.3, rule)).prop_map(|(per_index, most_failed, success)| {
-        Indexed { per_index, most_failed: most_failed.filter(|_| per_index.is_some()), success }
-    })
+    (prop::option::of(0i32..3), prop::option::of(0i32..4), prop::option::weighted(0.3, rule)).prop_map(
+        |(per_index, most_failed, success)| Indexed { per_index, most_failed: most_failed.filter(|_| per_index.is_some()), success },
+    )
 }
 
 fn world(shape: &Shape) -> World {
@@ -198,7 +198,7 @@ fn heal(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     /// Stale-safe, monotone, bounded, exactly-once: whatever is stale, cut or lost, the audits of the world hold, and healed Jobs settle.
     #[test]
@@ -219,7 +219,10 @@ proptest! {
             let early = complete.reason.as_deref() == Some("SuccessPolicy");
             let enough = if shape.completions.is_some() { world.least_completions } else { 1 };
             prop_assert!(early || deleting || world.numbers().0 >= enough);
-            prop_assert!(world.status().failed_indexes.is_none_or(|failed| failed.is_empty()) || early, "{:?}", world.status());
+            // A Job that was complete for a while with fewer indexes stays so.
+            let resized = shape.completions.is_some_and(|completions| world.least_completions < completions);
+            let failed = world.status().failed_indexes.unwrap_or_default();
+            prop_assert!(failed.is_empty() || early || resized, "{failed}");
         }
     }
 
@@ -233,18 +236,24 @@ proptest! {
         }
         world.observe_all();
         let plan = world.plan();
-        let before = world.pods.len() + plan.stages.iter().map(|stage| if let Stage::CreatePods(pods) = stage { pods.len() } else { 0 }).sum::<usize>();
+        let mut seen: BTreeSet<String> = world.pods.keys().cloned().collect();
         prop_assert!(world.apply(&plan, usize::MAX), "{plan:?}");
         world.observe_all();
         let mut next = world.plan();
-        if world.job.spec.as_ref().unwrap().backoff_limit_per_index.is_some() {
-            // A replacement that is there frees the failed Pod whose count it took over: one more sync counts it, and does nothing else.
-            prop_assert!(next.stages.iter().all(|stage| matches!(stage, Stage::WriteStatus(_) | Stage::RemoveFinalizers(_))), "{plan:#?}\nthen\n{next:#?}");
-            prop_assert!(world.apply(&next, usize::MAX));
-            world.observe_all();
-            next = world.plan();
+        // Two things of Indexed Jobs take one sync more: after surplus Pods went, missing ones are made; and a replacement that is there frees the
+        // failed Pod whose count it took over.
+        let removed = plan.stages.iter().any(|stage| matches!(stage, Stage::DeletePods { uncounted: true, .. }));
+        for allowed in [removed && world.indexed(), shape.indexed.as_ref().is_some_and(|indexed| indexed.per_index.is_some())] {
+            let creates = next.stages.iter().any(|stage| matches!(stage, Stage::CreatePods(_)));
+            if allowed && (removed || !creates) {
+                prop_assert!(!next.stages.iter().any(|stage| matches!(stage, Stage::DeletePods { .. })), "{plan:#?}\nthen\n{next:#?}");
+                seen.extend(world.pods.keys().cloned());
+                prop_assert!(world.apply(&next, usize::MAX));
+                world.observe_all();
+                next = world.plan();
+            }
         }
-        let vanished = world.pods.len() < before && next.stages.iter().all(|stage| matches!(stage, Stage::WriteStatus(_)));
+        let vanished = seen.iter().any(|uid| !world.pods.contains_key(uid)) && next.stages.iter().all(|stage| matches!(stage, Stage::WriteStatus(_)));
         prop_assert!(next.is_empty() || vanished || plan.requeue_at.is_some_and(|at| at <= world.now), "{plan:#?}\nthen\n{next:#?}");
     }
 

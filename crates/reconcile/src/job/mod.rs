@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod claim;
 pub mod conditions;
 pub mod count;
+pub mod creation;
 pub mod failure_policy;
 pub mod index_set;
 pub mod indexed;
@@ -18,6 +19,7 @@ pub mod per_index;
 pub mod plan;
 pub mod pods;
 pub mod replacement;
+pub mod status;
 pub mod success_policy;
 pub mod supported;
 pub mod suspend;
@@ -37,6 +39,7 @@ mod world;
 use crate::ownership::{self, ObjectRef};
 use count::Tally;
 use failure_policy::Verdict;
+use indexed::Busy;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -45,16 +48,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use indexed::Progress;
-use known::BackoffRecord;
 pub use known::{Fact, Known, Settings};
-use manage::Creations;
 use outcome::Outcome;
 pub use plan::{Event, Plan, Problem, Stage, StatusWrite};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use status::Written;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The value of `spec.managedBy` that means the built-in controller (4.14).
 pub const OWN_MANAGER: &str = "kubernetes.io/job-controller";
@@ -75,7 +73,7 @@ pub fn reconcile(job: &Job, pods: &[Arc<Pod>], known: &Known, now: Timestamp) ->
         return plan;
     }
     if spec.completion_mode.as_deref().is_some_and(|mode| mode != "NonIndexed") && !indexed::indexed(spec) {
-        tell(&mut plan, true, "UnknownCompletionMode", "Skipped Job sync because completion mode is unknown");
+        plan.tell(true, "UnknownCompletionMode", "Skipped Job sync because completion mode is unknown");
         return plan;
     }
     plan.problems = supported::problems(spec);
@@ -104,13 +102,6 @@ struct Live {
     terminating: usize,
 }
 
-/// Indexes of an Indexed Job that have an active Pod, or at least one that has not ended.
-#[derive(Debug, Default)]
-struct Busy {
-    active: BTreeSet<i32>,
-    active_or_ending: BTreeSet<i32>,
-}
-
 struct Sync<'a> {
     job: &'a Job,
     spec: &'a JobSpec,
@@ -132,7 +123,7 @@ impl<'a> Sync<'a> {
     }
 
     fn run(mut self, mut plan: Plan) -> Plan {
-        let stored = normal(self.job.status.clone().unwrap_or_default());
+        let stored = status::normal(self.job.status.clone().unwrap_or_default());
         let mut status = stored.clone();
         if status.start_time.is_none() && !suspend::suspended(self.spec) {
             status.start_time = Some(Time(conditions::whole_seconds(self.now)));
@@ -147,8 +138,7 @@ impl<'a> Sync<'a> {
         let progress = tally.progress.as_ref().map(|stored| stored.with_pods(self.spec, &tracked, &tally.uncounted_failed, only_terminal));
         let counts = |pod: &Pod| progress.as_ref().is_none_or(|progress| progress.index_of(pod).is_some());
         let held = tally.held();
-        let fresh: Vec<&Pod> =
-            tracked.iter().copied().filter(|pod| !held.contains(ownership::uid(&pod.metadata)) && counts(pod)).collect();
+        let fresh: Vec<&Pod> = tracked.iter().copied().filter(|pod| !held.contains(ownership::uid(&pod.metadata)) && counts(pod)).collect();
         let new_succeeded: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::succeeded(pod)).collect();
         let new_failed: Vec<&Pod> = fresh.iter().copied().filter(|pod| pods::failed(pod, only_terminal)).collect();
         let succeeded = match &progress {
@@ -157,8 +147,12 @@ impl<'a> Sync<'a> {
         };
         let against_limit = new_failed.iter().filter(|pod| failure_policy::verdict(self.spec, pod) != Verdict::Ignore).count();
         let failed = tally.failed + (against_limit + tally.uncounted_failed.len()) as i64;
-        let backoff = backoff::next(&self.known.backoff, &new_failed, &new_succeeded);
-        let busy = progress.as_ref().map(|progress| self.busy(progress)).unwrap_or_default();
+        let backoff = match self.spec.backoff_limit_per_index {
+            None => backoff::next(&self.known.backoff, &new_failed, &new_succeeded),
+            // The Pods' annotations are the record (4.7.4).
+            Some(_) => self.known.backoff.clone(),
+        };
+        let busy = progress.as_ref().map(|progress| Busy::of(progress, &mine)).unwrap_or_default();
         let waiting = match &progress {
             Some(progress) if self.spec.backoff_limit_per_index.is_some() => {
                 let failed: Vec<&Pod> = tracked.iter().copied().filter(|pod| pods::failed(pod, only_terminal)).collect();
@@ -194,7 +188,7 @@ impl<'a> Sync<'a> {
                 });
                 unlinked = changes.delete.iter().map(|pod| ownership::uid(&pod.metadata).to_owned()).collect();
                 self.delete(&mut plan, &changes.delete, true);
-                creations = self.new_pods(&changes.create, waiting.as_ref());
+                creations = creation::pods(self.job, &changes.create, waiting.as_ref());
                 if let Some(until) = changes.delayed_until {
                     plan.requeue(until);
                 }
@@ -238,9 +232,13 @@ impl<'a> Sync<'a> {
             conditions::set(&mut status, interim, "True", reason, message, self.now);
         }
 
-        let mut written = stored;
+        let mut written = Written(stored);
         if !noted.strip.is_empty() {
-            write(&mut plan, &mut written, &status, &backoff, false);
+            if written.0 == status && backoff != self.known.backoff {
+                // An ignored failure leaves no mark in the status, but the record of the delay must not get lost with its finalizer.
+                plan.write(&status, &backoff, false);
+            }
+            written.change(&mut plan, &status, &backoff, false);
             let stripped: BTreeSet<&str> = noted.strip.iter().map(|pod| pod.uid.as_str()).collect();
             tally.flush(|uid| !stripped.contains(uid));
             tally.write(&mut status);
@@ -257,43 +255,22 @@ impl<'a> Sync<'a> {
             }
         }
         // Before creating, only what must not be lost is written; the live numbers follow once the Pods exist.
-        if creations.is_empty() || counted(&written) != counted(&status) {
-            write(&mut plan, &mut written, &status, &backoff, terminal.is_some());
+        if creations.is_empty() || status::counted(&written.0) != status::counted(&status) {
+            written.change(&mut plan, &status, &backoff, terminal.is_some());
         }
         if let Some(outcome) = &terminal {
             self.tell_end(&mut plan, outcome, tally.succeeded);
         }
         if let Some((reason, message)) = told {
-            tell(&mut plan, false, reason, message);
+            plan.tell(false, reason, message);
         }
         if !creations.is_empty() {
             self.live.active += creations.len();
             plan.stages.push(Stage::CreatePods(creations));
             self.live_numbers(&mut status);
-            write(&mut plan, &mut written, &status, &backoff, false);
+            written.change(&mut plan, &status, &backoff, false);
         }
         plan
-    }
-
-    fn busy(&self, progress: &Progress) -> Busy {
-        let indexes = |which: fn(&Pod) -> bool| self.mine.iter().filter(move |pod| which(pod)).filter_map(|pod| progress.index_of(pod));
-        let active: BTreeSet<i32> = indexes(pods::active).collect();
-        let active_or_ending = active.iter().copied().chain(indexes(pods::terminating)).collect();
-        Busy { active, active_or_ending }
-    }
-
-    fn new_pods(&self, wanted: &Creations, waiting: Option<&BTreeMap<i32, &Pod>>) -> Vec<Pod> {
-        let dressed = |index: &i32| {
-            let mut pod = indexed::pod(self.job, *index)?;
-            if let Some(waiting) = waiting {
-                per_index::annotate(self.spec, &mut pod, waiting.get(index).copied());
-            }
-            Some(pod)
-        };
-        match wanted {
-            Creations::Alike(count) => template::pod(self.job).map(|pod| vec![pod; *count]).unwrap_or_default(),
-            Creations::Indexes(indexes) => indexes.iter().filter_map(dressed).collect(),
-        }
     }
 
     fn delete(&mut self, plan: &mut Plan, victims: &[Arc<Pod>], uncounted: bool) {
@@ -315,45 +292,13 @@ impl<'a> Sync<'a> {
 
     fn tell_end(&self, plan: &mut Plan, outcome: &Outcome, succeeded: i64) {
         match outcome {
-            Outcome::Failure { reason, message } => tell(plan, true, reason, message),
+            Outcome::Failure { reason, message } => plan.tell(true, reason, message),
             Outcome::Success { .. } => {
                 if self.spec.completions.is_some_and(|completions| succeeded > i64::from(completions)) {
-                    tell(plan, true, "TooManySucceededPods", "Too many succeeded pods running after completion count reached");
+                    plan.tell(true, "TooManySucceededPods", "Too many succeeded pods running after completion count reached");
                 }
-                tell(plan, false, "Completed", "Job completed");
+                plan.tell(false, "Completed", "Job completed");
             }
         }
     }
-}
-
-/// An Event that is told once everything planned so far was applied.
-fn tell(plan: &mut Plan, warning: bool, reason: &str, message: &str) {
-    plan.events.push(Event { after_stage: plan.stages.len().checked_sub(1), warning, reason: reason.into(), message: message.into() });
-}
-
-/// Plans a status write unless it would change nothing.
-fn write(plan: &mut Plan, written: &mut JobStatus, status: &JobStatus, backoff: &BackoffRecord, terminal: bool) {
-    if written != status {
-        *written = status.clone();
-        plan.stages.push(Stage::WriteStatus(Box::new(StatusWrite { status: status.clone(), backoff: backoff.clone(), terminal })));
-    }
-}
-
-/// The status without the numbers that follow from the Pods alone.
-fn counted(status: &JobStatus) -> JobStatus {
-    JobStatus { active: None, ready: None, terminating: None, ..status.clone() }
-}
-
-/// Zero counters and empty lists in the one form that is compared and written.
-fn normal(mut status: JobStatus) -> JobStatus {
-    let zero = |value: &mut Option<i32>| *value = value.filter(|value| *value != 0);
-    zero(&mut status.active);
-    zero(&mut status.succeeded);
-    zero(&mut status.failed);
-    if let Some(lists) = status.uncounted_terminated_pods.as_mut() {
-        lists.succeeded = lists.succeeded.take().filter(|list| !list.is_empty());
-        lists.failed = lists.failed.take().filter(|list| !list.is_empty());
-    }
-    status.completed_indexes = status.completed_indexes.filter(|text| !text.is_empty());
-    status
 }

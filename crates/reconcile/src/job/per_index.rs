@@ -30,7 +30,8 @@ pub struct Failures {
 impl Failures {
     pub fn of(pod: &Pod) -> Self {
         let annotations = pod.metadata.annotations.as_ref();
-        let number = |name: &str| annotations.and_then(|all| all.get(name)).and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
+        let number =
+            |name: &str| annotations.and_then(|all| all.get(name)).and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
         Failures { counted: number(FAILURE_COUNT).unwrap_or(0), ignored: number(IGNORED_FAILURE_COUNT).unwrap_or(0) }
     }
 
@@ -139,7 +140,10 @@ mod tests {
             let mut replacement = Pod::default();
             annotate(&spec(Some(5)), &mut replacement, Some(&pod(counted, ignored, code)));
             let annotations = replacement.metadata.annotations.unwrap();
-            assert_eq!((annotations[FAILURE_COUNT].as_str(), annotations.get(IGNORED_FAILURE_COUNT).map(String::as_str)), (next, next_ignored));
+            assert_eq!(
+                (annotations[FAILURE_COUNT].as_str(), annotations.get(IGNORED_FAILURE_COUNT).map(String::as_str)),
+                (next, next_ignored)
+            );
         }
     }
 }

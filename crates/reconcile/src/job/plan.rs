@@ -70,6 +70,16 @@ impl Plan {
         self.stages.is_empty() && self.events.is_empty() && self.problems.is_empty()
     }
 
+    /// An Event that is told once everything planned so far was applied.
+    pub(super) fn tell(&mut self, warning: bool, reason: &str, message: &str) {
+        let after_stage = self.stages.len().checked_sub(1);
+        self.events.push(Event { after_stage, warning, reason: reason.into(), message: message.into() });
+    }
+
+    pub(super) fn write(&mut self, status: &JobStatus, backoff: &BackoffRecord, terminal: bool) {
+        self.stages.push(Stage::WriteStatus(Box::new(StatusWrite { status: status.clone(), backoff: backoff.clone(), terminal })));
+    }
+
     pub(super) fn requeue(&mut self, at: Timestamp) {
         self.requeue_at = Some(self.requeue_at.map_or(at, |earlier| earlier.min(at)));
     }

@@ -569,3 +569,22 @@ fn a_suspended_job_can_still_fail_and_has_a_start_time_then() {
     assert_eq!(world.conditions()[2], "Failed/BackoffLimitExceeded");
     assert!(world.status().start_time.is_some());
 }
+
+/// The Pod ends before the status has shown it: the status stays as it is, and yet the delay must hold.
+#[test]
+fn an_ignored_failure_lengthens_the_delay_even_if_the_status_does_not_change() {
+    let mut world = with_rule(serde_json::json!({"action": "Ignore", "onExitCodes": {"operator": "In", "values": [7]}}));
+    world.observe_all();
+    let plan = world.plan();
+    let creation = plan.stages.iter().position(|stage| matches!(stage, Stage::CreatePods(_))).unwrap();
+    world.apply(&plan, creation + 1);
+    world.end_all(7);
+    for seconds in [10, 20] {
+        let wait = world.settle().unwrap();
+        assert_eq!((seconds_between(world.now, wait), world.numbers()), (seconds, (0, 0, 0, 0)));
+        world.now = wait;
+        world.settle();
+        world.end_all(7);
+    }
+    assert_eq!(world.created.len(), 3);
+}

@@ -49,8 +49,10 @@ mod tests {
             (json!([{}]), "0-5", None),
         ];
         for (rules, completed, expected) in rows {
-            let spec: JobSpec = serde_json::from_value(json!({"completionMode": "Indexed", "completions": 6, "successPolicy": {"rules": rules},
-                "template": {}})).unwrap();
+            let spec: JobSpec =
+                serde_json::from_value(json!({"completionMode": "Indexed", "completions": 6, "successPolicy": {"rules": rules},
+                "template": {}}))
+                .unwrap();
             let mut progress = Progress::stored(&spec, &Default::default()).unwrap();
             progress.completed = IndexSet::parse(completed, 6);
             assert_eq!(matched(&spec, &progress), expected, "{rules} {completed}");

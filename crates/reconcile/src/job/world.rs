@@ -118,7 +118,8 @@ impl World {
             return false;
         }
         let status = self.status();
-        let early = conditions::holds(&status, conditions::COMPLETE).is_some_and(|complete| complete.reason.as_deref() == Some("SuccessPolicy"));
+        let early =
+            conditions::holds(&status, conditions::COMPLETE).is_some_and(|complete| complete.reason.as_deref() == Some("SuccessPolicy"));
         if early && pods::deleting(pod) {
             return true;
         }
@@ -390,7 +391,12 @@ impl World {
         let conditions = pod.status.take().and_then(|status| status.conditions).unwrap_or_default();
         let conditions = conditions.into_iter().filter(|condition| condition.type_ != "Ready").collect();
         let containers = Some(vec![container]);
-        pod.status = Some(PodStatus { phase: Some(phase.into()), container_statuses: containers, conditions: Some(conditions), ..PodStatus::default() });
+        pod.status = Some(PodStatus {
+            phase: Some(phase.into()),
+            container_statuses: containers,
+            conditions: Some(conditions),
+            ..PodStatus::default()
+        });
         if pods::deleting(&pod) {
             pod.metadata.deletion_grace_period_seconds = Some(0);
         }

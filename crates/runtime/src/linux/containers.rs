@@ -53,9 +53,15 @@ impl Shared {
         Ok(status_of(&place, state))
     }
 
-    /// Starts a shim and waits for its first report.
+    /// Starts a shim, makes the intent durable while the shim prepares, and waits for its first report.
     async fn launch(&self, place: &Place) -> Result<(), Error> {
-        let mut reports = launch::spawn(&self.options.shim, &self.options.shim_args, &place.directory)?;
+        let (mut reports, go) = launch::spawn(&self.options.shim, &self.options.shim_args, &place.directory)?;
+        let intent = place.directory.join(records::CONTAINER);
+        let durable = super::blocking(move || records::sync(&intent).context(|| "sync container.json".into())).await;
+        // Without the word of this process the shim syncs itself, and reports if it cannot.
+        if durable.is_ok() {
+            launch::go(go).await;
+        }
         match tokio::time::timeout(START_TIMEOUT, reports.changed()).await {
             Ok(Ok(())) => {
                 self.reports().insert(place.intent.spec.id.clone(), reports);
@@ -67,7 +73,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes the intent: from here on the id is taken.
+    /// Writes the intent: from here on the id is taken. It is durable before anything runs: see `launch`.
     fn intend(&self, spec: &ContainerSpec) -> Result<Place, Error> {
         let sandbox_directory = self.directories.sandbox(&spec.sandbox)?;
         let sandbox = sandbox::record(&sandbox_directory)?.ok_or_else(|| Error::NotFound(spec.sandbox.clone()))?;
@@ -80,7 +86,7 @@ impl Shared {
             etc: sandbox.etc,
         };
         fs::create_dir_all(&directory).context(|| format!("make {}", directory.display()))?;
-        records::write(&directory.join(records::CONTAINER), &intent, true).context(|| "write container.json".into())?;
+        records::write(&directory.join(records::CONTAINER), &intent, false).context(|| "write container.json".into())?;
         self.index().insert(spec.id.clone(), spec.sandbox.clone());
         Ok(Place { directory, intent })
     }

@@ -10,7 +10,10 @@ use std::{
     process::Stdio,
 };
 
-use tokio::{io::AsyncReadExt, process::Command};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{ChildStdin, Command},
+};
 
 use super::{
     cgroup::Layout,
@@ -29,8 +32,16 @@ const SHIM_WIND_UP_MS: u16 = 10_000;
 /// Wakes up when a shim that this process started has written a record; closed when the shim has nothing more to report.
 pub type Reports = tokio::sync::watch::Receiver<()>;
 
-/// Starts the shim; it outlives this process. The first report comes when its container runs or has failed to.
-pub fn spawn(program: &Path, arguments: &[String], directory: &Path) -> Result<Reports, Error> {
+/// Tells a shim that the intent is durable, so that it may run the program. A shim that is gone needs no word.
+pub async fn go(mut pipe: Option<ChildStdin>) {
+    if let Some(pipe) = &mut pipe {
+        let _ = pipe.write_all(b"\n").await;
+    }
+}
+
+/// Starts the shim; it outlives this process. The first report comes when its container runs or has failed to. Before it runs the program
+/// it waits for `go`, or for this process to end.
+pub fn spawn(program: &Path, arguments: &[String], directory: &Path) -> Result<(Reports, Option<ChildStdin>), Error> {
     let log = directory.join(SHIM_LOG);
     let log = File::create(&log).context(|| format!("make {}", log.display()))?;
     let mut command = Command::new(program);
@@ -39,11 +50,12 @@ pub fn spawn(program: &Path, arguments: &[String], directory: &Path) -> Result<R
         .arg("container")
         .arg(directory)
         .env_clear()
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log)
         .current_dir("/");
     let mut child = command.spawn().context(|| format!("start the shim {}", program.display()))?;
+    let go = child.stdin.take();
     let (sender, reports) = tokio::sync::watch::channel(());
     tokio::spawn(async move {
         if let Some(mut pipe) = child.stdout.take() {
@@ -57,7 +69,7 @@ pub fn spawn(program: &Path, arguments: &[String], directory: &Path) -> Result<R
         // This process is the parent and reaps, so that no zombie depends on what process 1 of the machine does.
         let _ = child.wait().await;
     });
-    Ok(reports)
+    Ok((reports, go))
 }
 
 /// What the records say at this moment.
@@ -90,6 +102,8 @@ impl Place {
             return Ok(Seen::Known(ContainerState::Exited(exit)));
         }
         let shim = match read(&self.directory, records::SHIM)? {
+            // A crash of the machine kept the claim's name but not its content.
+            None if std::fs::metadata(self.directory.join(records::SHIM)).is_ok_and(|file| file.len() == 0) => return Ok(Seen::Orphaned),
             None => return Ok(Seen::Unclaimed),
             Some(Claim::Abandoned) => return Ok(Seen::Orphaned),
             Some(Claim::Shim(shim)) => shim,

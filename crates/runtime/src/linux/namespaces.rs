@@ -19,6 +19,10 @@ use nix::{
 use crate::{Error, error::Context as _};
 
 const NETWORK: &str = "net";
+/// All kinds that there may be.
+const KINDS: &[&str] = &["ipc", "uts", NETWORK];
+/// Before the kind in the name of a pin.
+const PREFIX: &str = "namespace-";
 /// Magic number of the filesystem that namespaces are files of.
 const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
 
@@ -31,16 +35,20 @@ pub struct Pins {
 
 impl Pins {
     pub fn of(sandbox: &Path, own_network: bool) -> Self {
-        Pins { directory: sandbox.join("namespaces"), own_network }
+        Pins { directory: sandbox.to_owned(), own_network }
     }
 
     fn kinds(&self) -> &'static [&'static str] {
-        if self.own_network { &["ipc", "uts", NETWORK] } else { &["ipc", "uts"] }
+        if self.own_network { KINDS } else { &KINDS[..2] }
+    }
+
+    fn pin(&self, kind: &str) -> PathBuf {
+        self.directory.join(format!("{PREFIX}{kind}"))
     }
 
     /// Kind and file of each.
     pub fn paths(&self) -> Vec<(String, PathBuf)> {
-        self.kinds().iter().map(|kind| ((*kind).to_owned(), self.directory.join(kind))).collect()
+        self.kinds().iter().map(|kind| ((*kind).to_owned(), self.pin(kind))).collect()
     }
 
     /// Are all in place? Not after a reboot.
@@ -48,10 +56,14 @@ impl Pins {
         self.paths().iter().all(|(_, path)| statfs(path).is_ok_and(|status| status.filesystem_type() == NSFS_MAGIC))
     }
 
-    /// Makes the namespaces. `inside` runs in them, with a handle of the caller's network namespace.
-    pub fn make(&self, hostname: &str, inside: impl FnOnce(&File) -> Result<(), Error> + Send) -> Result<(), Error> {
-        fs::create_dir_all(&self.directory).context(|| format!("make {}", self.directory.display()))?;
-        let host_network = File::open("/proc/self/ns/net").context(|| "open the host's network namespace".into())?;
+    /// Makes the namespaces. `inside` runs in them; `meanwhile` runs at the same time on the
+    /// caller's thread.
+    pub fn make<T>(
+        &self,
+        hostname: &str,
+        inside: impl FnOnce() -> Result<(), Error> + Send,
+        meanwhile: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         std::thread::scope(|scope| {
             let work = scope.spawn(|| {
                 let mut flags = CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
@@ -66,17 +78,18 @@ impl Pins {
                     mount(Some(own.as_str()), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
                         .context(|| format!("pin namespace {}", path.display()))?;
                 }
-                if self.own_network { inside(&host_network) } else { Ok(()) }
+                if self.own_network { inside() } else { Ok(()) }
             });
-            work.join().unwrap_or_else(|_| Err(Error::Failed("the thread that makes namespaces panicked".into())))
+            let meanwhile = meanwhile();
+            let made = work.join().unwrap_or_else(|_| Err(Error::Failed("the thread that makes namespaces panicked".into())));
+            made.and(meanwhile)
         })
     }
 
     /// Lets go of the namespaces; the kernel removes them with their last process.
     pub fn release(&self) -> Result<(), Error> {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Ok(()) };
-        for entry in entries.flatten() {
-            let path = entry.path();
+        for kind in KINDS {
+            let path = self.pin(kind);
             match umount2(&path, MntFlags::MNT_DETACH) {
                 // EINVAL: no mount, as after a reboot or half a set-up.
                 Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::process::ProcessIdentity;
 
-/// The container's specification; written by the agent before the shim is started.
+/// The container's specification; written by the agent before the shim is started, durable before the container's program is.
 pub const CONTAINER: &str = "container.json";
 /// Who decides this container's fate; created once, by the shim or by an agent that gives the container up.
 pub const SHIM: &str = "shim.json";
@@ -69,12 +69,15 @@ pub struct SandboxRecord {
     pub etc: Vec<EtcFile>,
 }
 
-/// Reads a record; `Ok(None)` if the file does not exist.
+/// Reads a record; `Ok(None)` if the file does not exist. One that breaks off, or is empty, was never durable: that is what a crash of the
+/// machine makes of a file whose name reached the disk before its content, and nothing was done that relied on it.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))),
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.is_eof() => Ok(None),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -88,6 +91,31 @@ pub fn write<T: Serialize>(path: &Path, value: &T, durable: bool) -> io::Result<
         sync_directory(path)?;
     }
     Ok(())
+}
+
+/// A durable record that nobody can see yet.
+pub struct Prepared {
+    aside: PathBuf,
+    path: PathBuf,
+}
+
+/// The slow half of a durable `write`.
+pub fn prepare<T: Serialize>(path: &Path, value: &T) -> io::Result<Prepared> {
+    Ok(Prepared { aside: write_aside(path, value, true)?, path: path.to_owned() })
+}
+
+impl Prepared {
+    /// The other half: when this returns the record is there for good.
+    pub fn publish(self) -> io::Result<()> {
+        fs::rename(&self.aside, &self.path)?;
+        sync_directory(&self.path)
+    }
+}
+
+/// Makes a record that was written without `durable` survive a crash of the machine.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_directory(path)
 }
 
 /// Creates `path` if nobody else has: `Ok(false)` if it exists. The content is complete as soon as the name is there.
@@ -142,7 +170,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(RUNNING);
         assert_eq!(read::<Running>(&path).unwrap(), None);
-        fs::write(&path, b"{").unwrap();
-        assert!(read::<Running>(&path).is_err());
+        for (content, broken) in [("", false), ("{", false), ("{\"init\": {\"pid\": 1", false), ("{]", true), ("[]", true), ("{}", true)] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(read::<Running>(&path).is_err(), broken, "{content}");
+        }
     }
 }

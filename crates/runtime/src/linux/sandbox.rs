@@ -69,14 +69,17 @@ fn make(
 ) -> Result<SandboxRecord, Error> {
     let hostname: String = spec.hostname.chars().take(MAX_HOSTNAME_BYTES).collect();
     let mut host_netlink = HostNetlink::open()?;
-    pins.make(&hostname, |host| match address {
-        Some(address) => machine.network.attach(address, host, &mut host_netlink),
-        None => Ok(()),
-    })?;
     let etc = [("hostname", format!("{hostname}\n")), ("hosts", hosts(&hostname, address)), ("resolv.conf", resolver(spec.own_network))]
         .map(|(name, content)| EtcFile { target: format!("/etc/{name}"), content });
     let record = SandboxRecord { spec: spec.clone(), address, created_at: clock::now(), etc: etc.into() };
-    records::write(&directory.join(records::SANDBOX), &record, true).context(|| "write sandbox.json".into())?;
+    let step = || "write sandbox.json".into();
+    let inside = || match address {
+        Some(address) => machine.network.attach(address, &mut host_netlink),
+        None => Ok(()),
+    };
+    // The disk works while the kernel makes a network.
+    let prepared = pins.make(&hostname, inside, || records::prepare(&directory.join(records::SANDBOX), &record).context(step))?;
+    prepared.publish().context(step)?;
     Ok(record)
 }
 

@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::{self, Write},
-    os::fd::{AsRawFd, OwnedFd},
+    io::{self, Read, Write},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
 };
 
@@ -49,9 +49,10 @@ fn claim_and_run(directory: &Path) -> Result<(), Error> {
     if !records::claim(&directory.join(records::SHIM), &Claim::Shim(me)).context(|| "claim the container".into())? {
         return Err(Error::Failed(format!("container {} belongs to another shim or was given up", intent.spec.id)));
     }
+    let go = take_input().context(|| "take the pipe from the agent".into())?;
     detach().context(|| "leave the agent's session".into())?;
     let mut layout = cgroup_tree::detect()?;
-    let exit = match start(directory, &intent, &mut layout) {
+    let exit = match start(directory, &intent, &mut layout, go) {
         Ok(started) => {
             let running = started.running.clone();
             records::write(&directory.join(records::RUNNING), &running, false).context(|| "write running.json".into())?;
@@ -84,7 +85,7 @@ struct Started {
 }
 
 /// `layout` is changed to what reaches the cgroups from the mount namespace made here.
-fn start(directory: &Path, intent: &Intent, layout: &mut Layout) -> Result<Started, Error> {
+fn start(directory: &Path, intent: &Intent, layout: &mut Layout, go: fs::File) -> Result<Started, Error> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).context(|| "make a mount namespace".into())?;
     let root = rootfs::mount(directory, &intent.spec)?;
     let taken_over = hierarchies::take_over(directory, layout)?;
@@ -130,6 +131,7 @@ fn start(directory: &Path, intent: &Intent, layout: &mut Layout) -> Result<Start
         cgroup_tree::limit(layout, &intent.cgroup, &intent.spec.resources, true)?;
         set_oom_score(pid, intent.spec.resources.oom_score_adj)?;
         let init = ProcessIdentity::of(pid).context(|| "read the container's identity".into())?;
+        wait_durable(directory, go)?;
         container.start().map_err(|error| Error::Failed(chain(&error)))?;
         report.wait()?;
         Ok(Running { init, started_at: clock::now() })
@@ -140,6 +142,22 @@ fn start(directory: &Path, intent: &Intent, layout: &mut Layout) -> Result<Start
             supervised.kill();
             Err(error)
         }
+    }
+}
+
+/// The pipe on which the agent says that the intent is durable. The container's standard input is /dev/null in its place.
+fn take_input() -> io::Result<fs::File> {
+    let pipe = io::stdin().as_fd().try_clone_to_owned()?;
+    let nothing = fs::File::open("/dev/null")?;
+    nix::unistd::dup2(nothing.as_raw_fd(), libc::STDIN_FILENO)?;
+    Ok(fs::File::from(pipe))
+}
+
+/// Returns when the intent is durable: nothing of the container may run before. An agent that has ended, or could not, leaves it to us.
+fn wait_durable(directory: &Path, mut go: fs::File) -> Result<(), Error> {
+    match go.read(&mut [0]) {
+        Ok(1) => Ok(()),
+        _ => records::sync(&directory.join(records::CONTAINER)).context(|| "sync container.json".into()),
     }
 }
 

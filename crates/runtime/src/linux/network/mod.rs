@@ -19,6 +19,9 @@ const RECORD: &str = "network.json";
 /// The interface that a Pod sees.
 const POD_INTERFACE: &str = "eth0";
 
+/// The number that the loopback interface has in every network namespace.
+const LOOPBACK_INDEX: u32 = 1;
+
 /// State of the Pod network.
 pub struct Network {
     directories: Directories,
@@ -101,8 +104,8 @@ impl Network {
         Ok(index)
     }
 
-    /// Sets up the network namespace of the calling thread; `host` is the host's.
-    pub fn attach(&self, address: Ipv4Addr, host: &File, host_netlink: &mut HostNetlink) -> Result<(), Error> {
+    /// Sets up the network namespace of the calling thread; `host_netlink` is in the host's.
+    pub fn attach(&self, address: Ipv4Addr, host_netlink: &mut HostNetlink) -> Result<(), Error> {
         let (subnet, bridge) = {
             let state = self.state();
             match (state.subnet, state.bridge) {
@@ -113,14 +116,15 @@ impl Network {
         let outer = self.directories.veth(address);
         let step = || format!("set up the network of {address}");
         let mut netlink = Netlink::open().context(step)?;
-        let loopback = netlink.index("lo").context(step)?.unwrap_or(1);
-        netlink.set_up(loopback).context(step)?;
-        // A leftover of a crash has the same name if it had the same address.
-        host_netlink.0.delete(&outer).context(step)?;
-        netlink.add_pair(POD_INTERFACE, &outer, host.as_raw_fd()).context(step)?;
-        let outer_index =
-            host_netlink.0.index(&outer).context(step)?.ok_or_else(|| Error::Failed(format!("interface {outer} vanished")))?;
-        match host_netlink.0.join_bridge(outer_index, bridge) {
+        netlink.set_up(LOOPBACK_INDEX).context(step)?;
+        let own = File::open("/proc/thread-self/ns/net").context(step)?;
+        let mut made = host_netlink.0.add_pair(&outer, bridge, POD_INTERFACE, own.as_raw_fd());
+        if made.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EEXIST)) {
+            // A leftover of a crash has the same name if it had the same address.
+            host_netlink.0.delete(&outer).context(step)?;
+            made = host_netlink.0.add_pair(&outer, bridge, POD_INTERFACE, own.as_raw_fd());
+        }
+        match made {
             Err(error) if error.raw_os_error() == Some(libc::EXFULL) => {
                 return Err(Error::Failed(format!(
                     "bridge {} has no free port for {address}: a Linux bridge takes 1023, wait for Pods to end or use hostNetwork",

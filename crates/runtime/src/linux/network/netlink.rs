@@ -18,7 +18,6 @@ const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const NLA_F_NESTED: u16 = 0x8000;
 const HEADER_BYTES: usize = 16;
-const LINK_BYTES: usize = 16;
 
 /// A netlink socket in the network namespace of the thread that made it.
 pub struct Netlink {
@@ -109,24 +108,20 @@ impl Netlink {
         existing_is_fine(self.exchange(request))
     }
 
-    /// Makes a pair: `inner` here, `outer` in the namespace behind `outer_namespace`.
-    pub fn add_pair(&mut self, inner: &str, outer: &str, outer_namespace: RawFd) -> io::Result<()> {
-        let request = Request::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL).link(0, false).name(inner).nested(
-            libc::IFLA_LINKINFO,
-            |info| {
+    /// Makes a pair: `outer` here, up and under a bridge, and `inner` in the namespace behind `inner_namespace`. One request,
+    /// because each takes a lock that all network changes of the machine share.
+    pub fn add_pair(&mut self, outer: &str, bridge: u32, inner: &str, inner_namespace: RawFd) -> io::Result<()> {
+        let request = Request::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL)
+            .link(0, true)
+            .name(outer)
+            .attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes())
+            .nested(libc::IFLA_LINKINFO, |info| {
                 info.attribute(IFLA_INFO_KIND, b"veth").nested(IFLA_INFO_DATA, |data| {
                     data.nested(VETH_INFO_PEER, |peer| {
-                        peer.bytes(&[0; LINK_BYTES]).name(outer).attribute(libc::IFLA_NET_NS_FD, &outer_namespace.to_ne_bytes())
+                        peer.link(0, false).name(inner).attribute(libc::IFLA_NET_NS_FD, &inner_namespace.to_ne_bytes())
                     })
                 })
-            },
-        );
-        self.exchange(request).map(|_| ())
-    }
-
-    /// Puts an interface under a bridge and sets it up.
-    pub fn join_bridge(&mut self, index: u32, bridge: u32) -> io::Result<()> {
-        let request = Request::new(libc::RTM_NEWLINK, 0).link(index, true).attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+            });
         self.exchange(request).map(|_| ())
     }
 
