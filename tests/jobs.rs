@@ -325,7 +325,8 @@ fn backoff_limit(k: &Kubectl) {
     assert_eq!(pods.len(), 2);
     let (first_end, second_start) = (time(&terminated(&pods[0])["finishedAt"]), time(&pods[1]["metadata"]["creationTimestamp"]));
     let waited = second_start.duration_since(first_end).as_secs();
-    assert!((9..=14).contains(&waited), "the second Pod came {waited} s after the first had failed");
+    // The next step would be twenty seconds.
+    assert!((9..20).contains(&waited), "the second Pod came {waited} s after the first had failed");
     assert!(
         pods.iter()
             .all(|pod| pod["status"]["phase"] == "Failed" && pod["metadata"]["finalizers"].is_null() && terminated(pod)["exitCode"] == 3)
