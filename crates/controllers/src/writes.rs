@@ -58,15 +58,40 @@ pub async fn delete<K>(api: &Api<K>, object: &ObjectRef, propagation: Propagatio
 where
     K: Resource + DeserializeOwned + Clone + Debug,
 {
+    let preconditions = Preconditions { uid: Some(object.uid.clone()), resource_version: None };
+    delete_if(api, object, propagation, grace, preconditions, false).await
+}
+
+/// DELETE of that object if it is still as the decision saw it. For decisions about its owners: one whose reference was dropped in the meantime
+/// (orphaned, or adopted by another owner) must live.
+pub async fn delete_as_seen<K>(api: &Api<K>, object: &ObjectRef, propagation: PropagationPolicy) -> Result<Done, Error>
+where
+    K: Resource + DeserializeOwned + Clone + Debug,
+{
+    let preconditions = Preconditions { uid: Some(object.uid.clone()), resource_version: Some(object.resource_version.clone()) };
+    delete_if(api, object, propagation, None, preconditions, true).await
+}
+
+async fn delete_if<K>(
+    api: &Api<K>,
+    object: &ObjectRef,
+    propagation: PropagationPolicy,
+    grace: Option<u32>,
+    preconditions: Preconditions,
+    versioned: bool,
+) -> Result<Done, Error>
+where
+    K: Resource + DeserializeOwned + Clone + Debug,
+{
     let parameters = DeleteParams {
         grace_period_seconds: grace,
         propagation_policy: Some(propagation),
-        preconditions: Some(Preconditions { uid: Some(object.uid.clone()), resource_version: None }),
+        preconditions: Some(preconditions),
         ..DeleteParams::default()
     };
     match api.delete(&object.name, &parameters).await {
         Ok(_) => Ok(Done::Now),
-        Err(error) => finish(api, object, error, false).await,
+        Err(error) => finish(api, object, error, versioned).await,
     }
 }
 

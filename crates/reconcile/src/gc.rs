@@ -27,7 +27,7 @@ pub enum Propagation {
     Orphan,
 }
 
-/// Every action is conditional on the UID; patches of owner references and finalizers on the resourceVersion too.
+/// Every action is conditional on the UID and the resourceVersion that the decision saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     DropOwners { object: ObjectRef, owner_uids: Vec<String> },

@@ -4,6 +4,8 @@
 //! owner of a kind it does not know for absent at all.
 
 mod kinds;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     Tasks,
@@ -175,7 +177,7 @@ impl Collector {
                     Propagation::Foreground => PropagationPolicy::Foreground,
                     Propagation::Orphan => PropagationPolicy::Orphan,
                 };
-                writes::delete(&self.api(kind, Some(&object.namespace)), &object, policy, None).await.map(drop)
+                writes::delete_as_seen(&self.api(kind, Some(&object.namespace)), &object, policy).await.map(drop)
             }
             Action::RemoveFinalizer { object, finalizer } => {
                 writes::remove_finalizer(&self.api(kind, Some(&object.namespace)), &object, finalizer, true).await.map(drop)

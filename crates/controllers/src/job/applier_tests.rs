@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc};
 use tower::ServiceExt;
 
-pub(super) async fn api_server() -> (Router, tempfile::TempDir) {
+pub(crate) async fn api_server() -> (Router, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(&directory.path().join("store"), EmbeddedOptions::default()).unwrap();
     let kubelet_client = Pki::open(directory.path()).unwrap().client_config("system:apiserver", &["system:masters"]).unwrap();

@@ -6,7 +6,7 @@
 mod accounts;
 mod applier;
 #[cfg(test)]
-mod applier_tests;
+pub(crate) mod applier_tests;
 mod memory;
 mod observe;
 mod orphans;
