@@ -2,9 +2,9 @@
 //! that names it. `JOB`, `POD` and the two lists of honoured fields are data, for `docs/compat.md` and its test to read.
 //!
 //! In: a Job, CronJob or Pod. Out: Forbidden errors, one per refused field. Never: a rule of the API itself (that is `validation`), never a silent drop.
-//! Single rows go away as features arrive. Accepted without effect yet, because nothing could differ: `automountServiceAccountToken` and
-//! `serviceAccountName` (no Pod gets a token: ServiceAccount tokens are a later issue), `enableServiceLinks` (there are no Services),
-//! `ports` without a host port (information only, as in the API).
+//! Single rows go away as features arrive. Accepted without effect, because nothing could differ: `automountServiceAccountToken` (no Pod gets a
+//! token yet; the account named must exist all the same), `enableServiceLinks` (there are no Services), `ports` without a host port (information
+//! only, as in the API).
 
 mod rows;
 

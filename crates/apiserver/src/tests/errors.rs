@@ -1,4 +1,4 @@
-//! What bad input gets (issue 2).
+//! What bad input gets: the right Status, never a hang, a 500 or a panic.
 
 use super::*;
 
